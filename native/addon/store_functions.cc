@@ -1,0 +1,111 @@
+#include "addon/store_functions.h"
+
+#include "addon/arguments.h"
+#include "addon/errors.h"
+#include "addon/process.h"
+
+namespace sandloom::addon {
+namespace {
+
+RegionStore& store() {
+  return Process::get().store;
+}
+
+Napi::Value number(const Napi::CallbackInfo& info, std::uint64_t value) {
+  return Napi::Number::New(info.Env(), asValue(value));
+}
+
+Napi::Value storeConfigure(const Napi::CallbackInfo& info) {
+  const SlabPool::Options options = {.slab_bytes = sizeOption(info[0], "slab_bytes"),
+                                     .capacity_bytes = sizeOption(info[0], "capacity_bytes"),
+                                     .idle_bytes = sizeOption(info[0], "idle_bytes")};
+  constexpr std::size_t kMaxSlabBytes = 64 * 1024 * kMiB;
+  if (options.slab_bytes == 0 || options.slab_bytes > kMaxSlabBytes)
+    throw Error(ErrorCode::kBadArgument, "slab_bytes must be from 1 to 64 GiB");
+  store().configure(options);
+  return info.Env().Undefined();
+}
+
+Napi::Value storeStats(const Napi::CallbackInfo& info) {
+  const RegionStore::Stats stats = store().stats();
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("regions", asValue(stats.regions));
+  result.Set("used_bytes", asValue(stats.pool.used_bytes));
+  result.Set("idle_bytes", asValue(stats.pool.idle_bytes));
+  result.Set("slabs", asValue(stats.pool.slabs));
+  result.Set("accounts", asValue(stats.accounts));
+  result.Set("zero_pending_bytes", asValue(stats.pool.zero_pending_bytes));
+  return result;
+}
+
+Napi::Value accountOpen(const Napi::CallbackInfo& info) {
+  return number(info, store().openAccount(sizeArgument(info[0], "limit_bytes")));
+}
+
+Napi::Value accountClose(const Napi::CallbackInfo& info) {
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("regions_freed", asValue(store().closeAccount(sizeArgument(info[0], "account"))));
+  return result;
+}
+
+Napi::Value accountStats(const Napi::CallbackInfo& info) {
+  const RegionStore::AccountStats stats = store().accountStats(sizeArgument(info[0], "account"));
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("regions", asValue(stats.regions));
+  result.Set("used_bytes", asValue(stats.used_bytes));
+  result.Set("peak_bytes", asValue(stats.peak_bytes));
+  return result;
+}
+
+Napi::Value regionAllocate(const Napi::CallbackInfo& info) {
+  return number(info, store().allocate(sizeArgument(info[0], "account"), sizeArgument(info[1], "bytes")));
+}
+
+Napi::Value regionRetain(const Napi::CallbackInfo& info) {
+  store().retain(sizeArgument(info[0], "region"));
+  return info.Env().Undefined();
+}
+
+Napi::Value regionRelease(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), store().release(sizeArgument(info[0], "region")));
+}
+
+Napi::Value regionInfo(const Napi::CallbackInfo& info) {
+  const RegionStore::RegionInfo region = store().info(sizeArgument(info[0], "region"));
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("bytes", asValue(region.bytes));
+  result.Set("account", asValue(region.account));
+  result.Set("references", asValue(region.references));
+  return result;
+}
+
+Napi::Value regionRead(const Napi::CallbackInfo& info) {
+  store().read(sizeArgument(info[0], "region"), sizeArgument(info[1], "offset"), bytesOf(bytesArgument(info[2], "out")));
+  return info.Env().Undefined();
+}
+
+Napi::Value regionPhysical(const Napi::CallbackInfo& info) {
+  const RegionStore::Physical physical = store().physical(sizeArgument(info[0], "region"));
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("slab", asValue(physical.slab));
+  result.Set("offset", asValue(physical.offset));
+  return result;
+}
+
+}  // namespace
+
+void exportStoreFunctions(Napi::Object exports) {
+  exportFunction<storeConfigure>(exports, "storeConfigure");
+  exportFunction<storeStats>(exports, "storeStats");
+  exportFunction<accountOpen>(exports, "accountOpen");
+  exportFunction<accountClose>(exports, "accountClose");
+  exportFunction<accountStats>(exports, "accountStats");
+  exportFunction<regionAllocate>(exports, "regionAllocate");
+  exportFunction<regionRetain>(exports, "regionRetain");
+  exportFunction<regionRelease>(exports, "regionRelease");
+  exportFunction<regionInfo>(exports, "regionInfo");
+  exportFunction<regionRead>(exports, "regionRead");
+  exportFunction<regionPhysical>(exports, "regionPhysical");
+}
+
+}  // namespace sandloom::addon

@@ -1,0 +1,10 @@
+// store*, account*, region*.
+#pragma once
+
+#include <napi.h>
+
+namespace sandloom::addon {
+
+void exportStoreFunctions(Napi::Object exports);
+
+}  // namespace sandloom::addon

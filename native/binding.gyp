@@ -1,0 +1,69 @@
+{
+  "variables": {
+    # "", "address" (with undefined) or "thread": node-gyp rebuild --sanitize=address
+    "sanitize%": "",
+  },
+  "target_defaults": {
+    "include_dirs": ["."],
+    "cflags_cc!": ["-std=gnu++17", "-std=gnu++20", "-fno-exceptions", "-fno-rtti"],
+    "cflags!": ["-fno-exceptions"],
+    "cflags": ["-fvisibility=hidden"],
+    "cflags_cc": [
+      "-std=c++20", "-fexceptions", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow",
+      "-isystem", "<(module_root_dir)/third_party",
+      "-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")",
+    ],
+    "conditions": [
+      ["sanitize=='address'", {
+        "cflags": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"],
+        "ldflags": ["-fsanitize=address,undefined"],
+      }],
+      ["sanitize=='thread'", {
+        "cflags": ["-fsanitize=thread", "-g"],
+        "ldflags": ["-fsanitize=thread"],
+      }],
+    ],
+  },
+  "targets": [
+    {
+      # Everything that knows no Node.
+      "target_name": "core",
+      "type": "static_library",
+      "cflags": ["-fPIC"],
+      "sources": [
+        "base/error.cc",
+        "base/file_descriptor.cc",
+        "base/mapping.cc",
+        "memory/delta_file.cc",
+        "memory/free_ranges.cc",
+        "memory/image.cc",
+        "memory/image_table.cc",
+        "memory/page_scanner.cc",
+        "memory/process_memory.cc",
+        "memory/region_store.cc",
+        "memory/slab.cc",
+        "memory/slab_pool.cc",
+        "memory/space.cc",
+        "memory/sparse_copy.cc",
+        "memory/window.cc",
+      ],
+    },
+    {
+      "target_name": "sandloom",
+      "type": "loadable_module",
+      "dependencies": ["core"],
+      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      # The store's thread runs code of the library: no worker's end may unload it.
+      "ldflags": ["-Wl,-z,nodelete"],
+      "sources": [
+        "addon/addon.cc",
+        "addon/arguments.cc",
+        "addon/errors.cc",
+        "addon/image_functions.cc",
+        "addon/process_functions.cc",
+        "addon/space_object.cc",
+        "addon/store_functions.cc",
+      ],
+    },
+  ],
+}

@@ -1,0 +1,53 @@
+// The file that holds an application image: the pages in which a linear memory differs from the image below it.
+//
+//   0   char magic[8]        "SLDELTA1"; the digit is the format's version
+//   8   u32  page_count
+//   12  u32  page_bytes      4096
+//   16  u64  image_bytes     length of the resulting image; may exceed that of the base
+//   24  u64  payload_hash    XXH3 (64 bits) of the page numbers and the pages
+//   32  u32  page_numbers[page_count], ascending, then zeros up to a multiple of 4096
+//       u8   pages[page_count][4096]
+//
+// All little-endian. The base that a delta belongs to is named by whoever stores both: a delta over another base is not
+// detected here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file_descriptor.h"
+#include "base/mapping.h"
+
+namespace sandloom {
+
+struct DeltaSummary {
+  std::size_t pages;
+  std::size_t bytes;  // of the file
+};
+
+// Writes the pages `numbers` (ascending) of the linear memory at `base`. The file appears under `path` whole or not at
+// all. Errors: SystemError.
+DeltaSummary writeDeltaFile(const std::string& path, const std::byte* base, std::span<const std::uint32_t> numbers,
+                            std::size_t image_bytes);
+
+class DeltaFile {
+ public:
+  // Opens and checks all of it. Errors: SystemError, BadImage.
+  explicit DeltaFile(const std::string& path);
+
+  std::size_t imageBytes() const { return image_bytes_; }
+  std::size_t pageCount() const { return numbers_.size(); }
+  // Writes the pages to their places. Errors: SystemError.
+  void applyTo(const FileDescriptor& image) const;
+
+ private:
+  std::vector<std::byte> contents_;
+  std::span<const std::uint32_t> numbers_;
+  std::span<const std::byte> pages_;
+  std::size_t image_bytes_ = 0;
+};
+
+}  // namespace sandloom

@@ -1,0 +1,38 @@
+#include "memory/image.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "memory/delta_file.h"
+#include "memory/sparse_copy.h"
+
+namespace sandloom {
+
+std::shared_ptr<const Image> Image::open(const std::string& base_path, const std::optional<std::string>& delta_path) {
+  const FileDescriptor base = FileDescriptor::open(base_path, O_RDONLY);
+  const std::size_t base_bytes = base.bytes();
+  if (base_bytes == 0) throw Error(ErrorCode::kBadImage, base_path + " is empty");
+  std::optional<DeltaFile> delta;
+  if (delta_path) delta.emplace(*delta_path);
+  const std::size_t rounded_bytes = roundUp(base_bytes, kPageBytes);
+  if (delta && delta->imageBytes() < rounded_bytes)
+    throw Error(ErrorCode::kBadImage, *delta_path + " is of an image shorter than " + base_path,
+                {{"delta_image_bytes", asValue(delta->imageBytes())}, {"base_bytes", asValue(rounded_bytes)}});
+  const std::size_t bytes = delta ? delta->imageBytes() : rounded_bytes;
+
+  FileDescriptor file = FileDescriptor::memfd("sandloom-image", bytes);
+  copySparse(base, base_bytes, file);
+  if (delta) delta->applyTo(file);
+  // WRITE also refuses any later shared writable mapping, so one image serves sandboxes that do not trust each other.
+  file.addSeals(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  // Private, because kernels before 6.7 refuse MAP_SHARED of a write-sealed file; nobody writes, so the pages are the same.
+  Mapping mapping = Mapping::file(file.get(), bytes, PROT_READ, MAP_PRIVATE, kPageBytes);
+  return std::shared_ptr<const Image>(std::make_unique<Image>(Image(std::move(file), std::move(mapping))));
+}
+
+}  // namespace sandloom

@@ -1,0 +1,39 @@
+#include "memory/image_table.h"
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace sandloom {
+namespace {
+
+Error unknownImage(ImageId id) {
+  return {ErrorCode::kBadArgument, "no image " + std::to_string(id) + " is open", {{"image", asValue(id)}}};
+}
+
+}  // namespace
+
+ImageId ImageTable::add(std::shared_ptr<const Image> image) {
+  const std::scoped_lock lock(mutex_);
+  const ImageId id = next_id_++;
+  images_.emplace(id, std::move(image));
+  return id;
+}
+
+std::shared_ptr<const Image> ImageTable::get(ImageId id) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = images_.find(id);
+  if (found == images_.end()) throw unknownImage(id);
+  return found->second;
+}
+
+void ImageTable::close(ImageId id) {
+  std::shared_ptr<const Image> last;  // outlives the lock: unmapping an image can take milliseconds
+  const std::scoped_lock lock(mutex_);
+  const auto found = images_.find(id);
+  if (found == images_.end()) throw unknownImage(id);
+  last = std::move(found->second);
+  images_.erase(found);
+}
+
+}  // namespace sandloom

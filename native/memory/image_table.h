@@ -1,0 +1,29 @@
+// The images that a process has open, by id. Used from every thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "memory/image.h"
+
+namespace sandloom {
+
+using ImageId = std::uint64_t;
+
+class ImageTable {
+ public:
+  ImageId add(std::shared_ptr<const Image> image);
+  // Errors: BadArgument if there is no such image.
+  std::shared_ptr<const Image> get(ImageId id) const;
+  // Forgets the id; the image stays while a Space has it mapped. Errors: BadArgument.
+  void close(ImageId id);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<ImageId, std::shared_ptr<const Image>> images_;
+  ImageId next_id_ = 1;
+};
+
+}  // namespace sandloom

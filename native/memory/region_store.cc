@@ -1,0 +1,196 @@
+#include "memory/region_store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/units.h"
+
+namespace sandloom {
+namespace {
+
+// The linear memory of wasm32: no region can be mapped that is larger.
+constexpr std::size_t kMaxRegionBytes = 4096 * kMiB;
+
+Error unknownAccount(AccountId id) {
+  return {ErrorCode::kBadArgument, "no account " + std::to_string(id) + " is open", {{"account", asValue(id)}}};
+}
+
+Error unknownRegion(RegionId id) {
+  return {ErrorCode::kBadRegion, "region " + std::to_string(id) + " does not exist, or no longer", {{"region", asValue(id)}}};
+}
+
+}  // namespace
+
+RegionLease::~RegionLease() {
+  if (store_ == nullptr) return;
+  extent_.reset();
+  store_->releaseIfPresent(region_);
+}
+
+RegionLease::RegionLease(RegionLease&& other) noexcept
+    : store_(std::exchange(other.store_, nullptr)), region_(other.region_), extent_(std::move(other.extent_)) {}
+
+RegionLease& RegionLease::operator=(RegionLease&& other) noexcept {
+  std::swap(store_, other.store_);
+  std::swap(region_, other.region_);
+  std::swap(extent_, other.extent_);
+  return *this;
+}
+
+RegionStore::Stats RegionStore::stats() const {
+  const SlabPool::Stats pool = pool_.stats();
+  const std::scoped_lock lock(mutex_);
+  return {pool, regions_.size(), accounts_.size()};
+}
+
+AccountId RegionStore::openAccount(std::size_t limit_bytes) {
+  const std::scoped_lock lock(mutex_);
+  const AccountId id = next_account_++;
+  accounts_.emplace(id, Account{.limit_bytes = limit_bytes, .regions = {}});
+  return id;
+}
+
+std::size_t RegionStore::closeAccount(AccountId id) {
+  std::vector<std::shared_ptr<Extent>> freed;  // let go of after the lock
+  const std::scoped_lock lock(mutex_);
+  for (const RegionId each : account(id).regions) {
+    const auto found = regions_.find(each);
+    freed.push_back(std::move(found->second.extent));
+    regions_.erase(found);
+  }
+  accounts_.erase(id);
+  return freed.size();
+}
+
+RegionStore::AccountStats RegionStore::accountStats(AccountId id) const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(id);
+  if (found == accounts_.end()) throw unknownAccount(id);
+  const Account& account = found->second;
+  return {account.regions.size(), account.used_bytes, account.peak_bytes};
+}
+
+RegionId RegionStore::allocate(AccountId account_id, std::size_t bytes) {
+  if (bytes == 0 || bytes > kMaxRegionBytes)
+    throw Error(ErrorCode::kBadArgument, "a region has from 1 byte to 4 GiB", {{"requested_bytes", asValue(bytes)}});
+  const std::size_t rounded_bytes = roundUp(bytes, kPageBytes);
+  reserve(account_id, rounded_bytes);
+  std::shared_ptr<Extent> extent;
+  try {
+    extent = pool_.allocate(rounded_bytes);  // may wait, so not under the lock
+  } catch (...) {
+    unreserve(account_id, rounded_bytes);
+    throw;
+  }
+  const std::scoped_lock lock(mutex_);
+  Account& owner = account(account_id);  // gone if another thread closed it meanwhile
+  const RegionId id = next_region_++;
+  owner.regions.insert(id);
+  owner.peak_bytes = std::max(owner.peak_bytes, owner.used_bytes);
+  regions_.emplace(id, Region{account_id, 1, std::move(extent)});
+  return id;
+}
+
+void RegionStore::reserve(AccountId id, std::size_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  Account& owner = account(id);
+  if (bytes > owner.limit_bytes || owner.used_bytes > owner.limit_bytes - bytes)
+    throw Error(ErrorCode::kMemoryCapExceeded, "the memory limit of the account does not allow this region",
+                {{"requested_bytes", asValue(bytes)},
+                 {"limit_bytes", asValue(owner.limit_bytes)},
+                 {"used_bytes", asValue(owner.used_bytes)}});
+  owner.used_bytes += bytes;
+}
+
+void RegionStore::unreserve(AccountId id, std::size_t bytes) noexcept {
+  const std::scoped_lock lock(mutex_);
+  const auto found = accounts_.find(id);
+  if (found != accounts_.end()) found->second.used_bytes -= bytes;
+}
+
+void RegionStore::retain(RegionId id) {
+  const std::scoped_lock lock(mutex_);
+  ++region(id).references;
+}
+
+bool RegionStore::release(RegionId id) {
+  std::shared_ptr<Extent> last;  // let go of after the lock
+  const std::scoped_lock lock(mutex_);
+  last = dropReference(id, region(id));
+  return last != nullptr;
+}
+
+void RegionStore::releaseIfPresent(RegionId id) noexcept {
+  std::shared_ptr<Extent> last;
+  const std::scoped_lock lock(mutex_);
+  const auto found = regions_.find(id);
+  if (found != regions_.end()) last = dropReference(id, found->second);
+}
+
+std::shared_ptr<Extent> RegionStore::dropReference(RegionId id, Region& region) {
+  if (--region.references > 0) return nullptr;
+  std::shared_ptr<Extent> extent = std::move(region.extent);
+  Account& owner = accounts_.at(region.account);
+  owner.used_bytes -= extent->bytes();
+  owner.regions.erase(id);
+  regions_.erase(id);
+  return extent;
+}
+
+RegionLease RegionStore::lease(RegionId id) {
+  const std::scoped_lock lock(mutex_);
+  Region& held = region(id);
+  ++held.references;
+  return {*this, id, held.extent};
+}
+
+RegionStore::RegionInfo RegionStore::info(RegionId id) const {
+  const std::scoped_lock lock(mutex_);
+  const Region& found = region(id);
+  return {found.extent->bytes(), found.account, found.references};
+}
+
+RegionStore::Physical RegionStore::physical(RegionId id) const {
+  const std::scoped_lock lock(mutex_);
+  const Extent& extent = *region(id).extent;
+  return {extent.slabId(), extent.offset()};
+}
+
+void RegionStore::read(RegionId id, std::size_t offset, std::span<std::byte> out) const {
+  std::shared_ptr<Extent> extent;  // holds the pages while they are read without the lock
+  {
+    const std::scoped_lock lock(mutex_);
+    extent = region(id).extent;
+  }
+  if (offset > extent->bytes() || out.size() > extent->bytes() - offset)
+    throw Error(ErrorCode::kBadArgument, "the read reaches past the end of the region",
+                {{"region", asValue(id)},
+                 {"offset_bytes", asValue(offset)},
+                 {"requested_bytes", asValue(out.size())},
+                 {"region_bytes", asValue(extent->bytes())}});
+  std::memcpy(out.data(), extent->data() + offset, out.size());
+}
+
+RegionStore::Account& RegionStore::account(AccountId id) {
+  const auto found = accounts_.find(id);
+  if (found == accounts_.end()) throw unknownAccount(id);
+  return found->second;
+}
+
+RegionStore::Region& RegionStore::region(RegionId id) {
+  const auto found = regions_.find(id);
+  if (found == regions_.end()) throw unknownRegion(id);
+  return found->second;
+}
+
+const RegionStore::Region& RegionStore::region(RegionId id) const {
+  const auto found = regions_.find(id);
+  if (found == regions_.end()) throw unknownRegion(id);
+  return found->second;
+}
+
+}  // namespace sandloom

@@ -1,0 +1,266 @@
+#include "memory/space.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/units.h"
+
+namespace sandloom {
+namespace {
+
+constexpr std::size_t kMaxMemoryBytes = 4096 * kMiB;  // wasm32
+
+constexpr int kReadWrite = PROT_READ | PROT_WRITE;  // no window page is ever PROT_READ: V8 does not survive the fault
+
+bool isZeroPage(const std::byte* page) {
+  return page[0] == std::byte{0} && std::memcmp(page, page + 1, kPageBytes - 1) == 0;
+}
+
+}  // namespace
+
+Space::Space(std::byte* base, std::size_t bytes, Options options, RegionStore& store, const PageScanner& scanner)
+    : base_(base), bytes_(bytes), options_(options), store_(store), scanner_(scanner), window_(options.window_bytes) {
+  const auto address = reinterpret_cast<std::uintptr_t>(base);
+  if (address == 0 || address % kPageBytes != 0 || bytes % kWasmPageBytes != 0 || bytes > kMaxMemoryBytes)
+    throw Error(ErrorCode::kBadArgument, "memory must view the whole buffer of a WebAssembly.Memory");
+  if (options.window_offset % kWasmPageBytes != 0 || options.window_bytes % kWasmPageBytes != 0 ||
+      options.window_offset > kMaxMemoryBytes || options.window_bytes > kMaxMemoryBytes - options.window_offset)
+    throw Error(ErrorCode::kBadArgument, "the window must be whole 64 KiB pages below 4 GiB",
+                {{"window_offset", asValue(options.window_offset)}, {"window_bytes", asValue(options.window_bytes)}});
+}
+
+void Space::rebind(std::byte* base, std::size_t bytes) {
+  requireOpen();
+  if (base != base_) throw Error(ErrorCode::kBaseMoved, "the linear memory moved when it grew");
+  if (bytes < bytes_ || bytes % kWasmPageBytes != 0 || bytes > kMaxMemoryBytes)
+    throw Error(ErrorCode::kBadArgument, "a linear memory only grows, by whole 64 KiB pages",
+                {{"memory_bytes", asValue(bytes)}, {"previous_bytes", asValue(bytes_)}});
+  bytes_ = bytes;
+}
+
+void Space::mapImage(std::shared_ptr<const Image> image) {
+  requireOpen();
+  if (std::max(image->bytes(), windowEnd()) > bytes_)
+    throw Error(ErrorCode::kBadArgument, "the linear memory is shorter than the image or the window: grow it first",
+                {{"memory_bytes", asValue(bytes_)},
+                 {"image_bytes", asValue(image->bytes())},
+                 {"window_end", asValue(windowEnd())}});
+  clearWindow();
+  strayed_.clear();
+  image_ = std::move(image);
+  for (const Span& span : imageSpans()) {
+    const auto file_offset = static_cast<off_t>(span.offset);
+    if (::mmap(base_ + span.offset, span.bytes, kReadWrite, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image_->fd(),
+               file_offset) == MAP_FAILED)
+      throw Error::system("mmap of an image");
+  }
+  for (const Span& span : tailSpans()) mapZeros(span);
+}
+
+Space::ResetSummary Space::reset() {
+  requireOpen();
+  if (!image_) throw Error(ErrorCode::kBadArgument, "no image is mapped that could be gone back to");
+  ResetSummary summary = {};
+  summary.regions_detached = attachments_.size();
+  clearWindow();
+  strayed_.clear();
+  summary.dirty_pages = copyBack(privateRuns(imageSpans()));
+  for (const PageRun& run : privateRuns(tailSpans())) {
+    if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) throw Error::system("madvise (tail)");
+    summary.tail_bytes += run.bytes;
+  }
+  return summary;
+}
+
+std::size_t Space::copyBack(const std::vector<PageRun>& runs) {
+  std::size_t pages = 0;
+  for (const PageRun& run : runs) {
+    std::memcpy(run.start, image_->data() + (run.start - base_), run.bytes);
+    pages += run.bytes / kPageBytes;
+  }
+  return pages;
+}
+
+std::vector<std::uint32_t> Space::dirtyPages() const {
+  requireOpen();
+  std::vector<std::uint32_t> pages;
+  std::vector<Span> spans = imageSpans();
+  const std::vector<Span> tail = tailSpans();
+  spans.insert(spans.end(), tail.begin(), tail.end());
+  for (const PageRun& run : privateRuns(spans)) {
+    const auto start = static_cast<std::size_t>(run.start - base_);
+    for (std::size_t offset = start; offset < start + run.bytes; offset += kPageBytes) {
+      const bool same = offset < imageBytes() ? std::memcmp(base_ + offset, image_->data() + offset, kPageBytes) == 0
+                                              : isZeroPage(base_ + offset);
+      if (!same) pages.push_back(static_cast<std::uint32_t>(offset / kPageBytes));
+    }
+  }
+  std::ranges::sort(pages);
+  return pages;
+}
+
+DeltaSummary Space::writeDelta(const std::string& path) const {
+  const std::vector<std::uint32_t> pages = dirtyPages();
+  return writeDeltaFile(path, base_, pages, bytes_);
+}
+
+std::size_t Space::privateBytes() const {
+  requireOpen();
+  return scanner_.privateBytes(base_, std::min(bytes_, options_.window_offset)) +
+         (bytes_ > windowEnd() ? scanner_.privateBytes(base_ + windowEnd(), bytes_ - windowEnd()) : 0);
+}
+
+std::size_t Space::attach(RegionId region, bool writable) {
+  requireOpen();
+  if (windowEnd() > bytes_)
+    throw Error(ErrorCode::kBadArgument, "the linear memory does not reach the end of the window: grow it first",
+                {{"memory_bytes", asValue(bytes_)}, {"window_end", asValue(windowEnd())}});
+  if (const auto found = attachments_.find(region); found != attachments_.end()) {
+    if (writable && !found->second.writable) makeWritable(region, found->second);
+    ++found->second.count;
+    return found->second.offset;
+  }
+  RegionLease lease = store_.lease(region);
+  const Extent& extent = lease.extent();
+  Placement placement = {kPageBytes, 0};
+  if (extent.bytes() >= kHugePageBytes) {
+    // Huge pages need address and file offset to be equal modulo their size.
+    const auto window_address = reinterpret_cast<std::uintptr_t>(base_) + options_.window_offset;
+    placement = {kHugePageBytes, (extent.offset() - window_address) & (kHugePageBytes - 1)};
+  }
+  const std::size_t in_window = window_.allocate(extent.bytes(), placement);
+  const std::size_t offset = options_.window_offset + in_window;
+  try {
+    mapExtent(extent, offset, writable);
+  } catch (...) {
+    window_.free(in_window, extent.bytes());
+    throw;
+  }
+  attachments_.emplace(region, Attachment{std::move(lease), offset, writable, 1});
+  return offset;
+}
+
+void Space::mapExtent(const Extent& extent, std::size_t offset, bool writable) {
+  // Readers get their own copy of what they should not have written: the others never see it, and it can be found.
+  const int flags = MAP_FIXED | (writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+  void* address = base_ + offset;
+  if (::mmap(address, extent.bytes(), kReadWrite, flags, extent.fd(), static_cast<off_t>(extent.offset())) == MAP_FAILED)
+    throw Error::system("mmap of a region");
+  if (extent.bytes() >= kHugePageBytes) ::madvise(address, extent.bytes(), MADV_HUGEPAGE);
+}
+
+void Space::makeWritable(RegionId region, Attachment& attachment) {
+  if (hasStrayPages(attachment))
+    throw Error(ErrorCode::kStrayWrite, "the region was written to while it was attached read-only",
+                {{"region", asValue(region)}});
+  mapExtent(attachment.lease.extent(), attachment.offset, true);
+  attachment.writable = true;
+}
+
+void Space::detach(RegionId region) {
+  requireOpen();
+  const auto found = attachments_.find(region);
+  if (found == attachments_.end())
+    throw Error(ErrorCode::kBadRegion, "region " + std::to_string(region) + " is not attached here",
+                {{"region", asValue(region)}});
+  Attachment& attachment = found->second;
+  if (--attachment.count > 0) return;
+  if (hasStrayPages(attachment)) strayed_.insert(region);
+  const std::size_t bytes = attachment.lease.extent().bytes();
+  mapZeros({attachment.offset, bytes});
+  window_.free(attachment.offset - options_.window_offset, bytes);
+  attachments_.erase(found);  // only now: the pages may be reused as soon as the lease is gone
+}
+
+bool Space::hasStrayPages(const Attachment& attachment) const {
+  if (attachment.writable) return false;
+  return scanner_.privateBytes(base_ + attachment.offset, attachment.lease.extent().bytes()) > 0;
+}
+
+std::vector<RegionId> Space::strayWrites() const {
+  requireOpen();
+  std::set<RegionId> regions = strayed_;
+  for (const auto& [region, attachment] : attachments_)
+    if (hasStrayPages(attachment)) regions.insert(region);
+  return {regions.begin(), regions.end()};
+}
+
+std::vector<Space::AttachmentInfo> Space::attachments() const {
+  std::vector<AttachmentInfo> infos;
+  for (const auto& [region, attachment] : attachments_)
+    infos.push_back({region, attachment.offset, attachment.lease.extent().bytes(), attachment.writable});
+  std::ranges::sort(infos, {}, &AttachmentInfo::offset);
+  return infos;
+}
+
+// One call for all regions, and for what a guest wrote between them.
+void Space::clearWindow() {
+  if (windowEnd() > bytes_ || options_.window_bytes == 0) return;
+  const Span whole = {options_.window_offset, options_.window_bytes};
+  if (!image_ || !attachments_.empty()) {
+    mapZeros(whole);
+  } else if (::madvise(base_ + whole.offset, whole.bytes, MADV_DONTNEED) != 0) {
+    throw Error::system("madvise (window)");
+  }
+  attachments_.clear();
+  window_.reset();
+}
+
+void Space::close() {
+  if (closed_) return;
+  if (image_) {
+    mapZeros({0, bytes_});
+  } else if (!attachments_.empty()) {
+    clearWindow();
+  }
+  abandon();
+}
+
+void Space::abandon() noexcept {
+  closed_ = true;
+  attachments_.clear();
+  strayed_.clear();
+  image_.reset();
+}
+
+std::vector<Space::Span> Space::imageSpans() const {
+  std::vector<Span> spans;
+  const std::size_t below = std::min(imageBytes(), options_.window_offset);
+  if (below > 0) spans.push_back({0, below});
+  if (imageBytes() > windowEnd()) spans.push_back({windowEnd(), imageBytes() - windowEnd()});
+  return spans;
+}
+
+// Everything that is neither image nor window.
+std::vector<Space::Span> Space::tailSpans() const {
+  std::vector<Span> spans;
+  const auto add = [&](std::size_t start, std::size_t end) {
+    if (start < end) spans.push_back({start, end - start});
+  };
+  add(imageBytes(), std::min(options_.window_offset, bytes_));
+  add(std::max(imageBytes(), windowEnd()), bytes_);
+  return spans;
+}
+
+std::vector<PageRun> Space::privateRuns(const std::vector<Span>& spans) const {
+  std::vector<PageRun> runs;
+  for (const Span& span : spans) scanner_.privateRuns(base_ + span.offset, span.bytes, runs);
+  return runs;
+}
+
+void Space::mapZeros(Span span) {
+  if (::mmap(base_ + span.offset, span.bytes, kReadWrite, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) ==
+      MAP_FAILED)
+    throw Error::system("mmap of zeros");
+}
+
+void Space::requireOpen() const {
+  if (closed_) throw Error(ErrorCode::kSpaceClosed, "this space is closed");
+}
+
+}  // namespace sandloom

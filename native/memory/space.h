@@ -1,0 +1,119 @@
+// One sandbox's linear memory: the image below, the window of regions in it, and the way back to the image.
+//
+// The memory belongs to V8. A Space only changes what is mapped at its addresses, and only in explicit calls: its
+// destructor gives up what it holds and touches no address, because by then V8 may have unmapped the memory.
+// A Space belongs to the thread of its sandbox; a call that fails with SystemError leaves it fit only for close().
+//
+//   0 ............ window_offset ............ window_end ............ image end ............ memory end
+//   | image, copy on write |   regions, else zeros   | image, copy on write | tail: zeros, private |
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "memory/delta_file.h"
+#include "memory/image.h"
+#include "memory/page_scanner.h"
+#include "memory/region_store.h"
+#include "memory/window.h"
+
+namespace sandloom {
+
+class Space {
+ public:
+  struct Options {
+    std::size_t window_offset;
+    std::size_t window_bytes;
+  };
+  struct ResetSummary {
+    std::size_t dirty_pages;
+    std::size_t tail_bytes;
+    std::size_t regions_detached;
+  };
+  struct AttachmentInfo {
+    RegionId region;
+    std::size_t offset;  // in the linear memory
+    std::size_t bytes;
+    bool writable;
+  };
+
+  // The window's offset and length are multiples of 64 KiB; the memory may still have to grow to hold it.
+  // Errors: BadArgument.
+  Space(std::byte* base, std::size_t bytes, Options options, RegionStore& store, const PageScanner& scanner);
+  Space(const Space&) = delete;
+  Space& operator=(const Space&) = delete;
+
+  // After memory.grow. Errors: BaseMoved (native state would point at freed memory: discard the sandbox), BadArgument
+  // if it shrank.
+  void rebind(std::byte* base, std::size_t bytes);
+
+  // Maps the image around the window, and zeros everywhere else. Every region is detached.
+  // Errors: BadArgument if image or window do not fit, SystemError.
+  void mapImage(std::shared_ptr<const Image> image);
+  // Makes the memory equal to the image again and detaches every region. Errors: BadArgument if no image is mapped.
+  ResetSummary reset();
+
+  // Pages outside of the window whose content differs from the image's (from zero, where there is no image).
+  std::vector<std::uint32_t> dirtyPages() const;
+  // Those pages as a delta over the mapped image. Errors: SystemError.
+  DeltaSummary writeDelta(const std::string& path) const;
+  // Memory outside of the window that this sandbox does not share.
+  std::size_t privateBytes() const;
+
+  // Maps a region and returns its offset. Errors: BadRegion, WindowFull, StrayWrite, BadArgument, SystemError.
+  std::size_t attach(RegionId region, bool writable);
+  // Errors: BadRegion if it is not attached.
+  void detach(RegionId region);
+  // Regions attached read-only, now or since the last reset or mapImage, that were written to all the same.
+  std::vector<RegionId> strayWrites() const;
+  std::vector<AttachmentInfo> attachments() const;
+
+  // Maps zeros over all that was mapped and gives up everything. Later calls fail with SpaceClosed.
+  void close();
+  // Gives up everything and touches no address.
+  void abandon() noexcept;
+
+ private:
+  struct Span {
+    std::size_t offset;
+    std::size_t bytes;
+  };
+  struct Attachment {
+    RegionLease lease;
+    std::size_t offset;
+    bool writable;
+    std::size_t count;
+  };
+
+  std::size_t windowEnd() const { return options_.window_offset + options_.window_bytes; }
+  std::size_t imageBytes() const { return image_ ? image_->bytes() : 0; }
+  std::vector<Span> imageSpans() const;
+  std::vector<Span> tailSpans() const;
+  void requireOpen() const;
+  void mapZeros(Span span);
+  void mapExtent(const Extent& extent, std::size_t offset, bool writable);
+  void makeWritable(RegionId region, Attachment& attachment);
+  void clearWindow();
+  bool hasStrayPages(const Attachment& attachment) const;
+  std::size_t copyBack(const std::vector<PageRun>& runs);
+  std::vector<PageRun> privateRuns(const std::vector<Span>& spans) const;
+
+  std::byte* base_;
+  std::size_t bytes_;
+  Options options_;
+  RegionStore& store_;
+  const PageScanner& scanner_;
+  Window window_;
+  std::shared_ptr<const Image> image_;
+  std::map<RegionId, Attachment> attachments_;
+  std::set<RegionId> strayed_;  // found at their detach
+  bool closed_ = false;
+};
+
+}  // namespace sandloom

@@ -1,0 +1,64 @@
+// Builds and runs the C++ unit tests, without Node or gyp:  node native/run-tests.mjs [address|thread] [doctest arguments]
+//
+// Compiled files are kept under build-<sanitizer>/ and reused when neither they nor a header changed.
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const native = dirname(fileURLToPath(import.meta.url));
+const sanitizers = {
+  address: ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+  thread: ["-fsanitize=thread"],
+};
+const [first = "", ...rest] = process.argv.slice(2);
+const sanitizer = first in sanitizers ? first : "plain";
+const arguments_ = sanitizer === "plain" && first !== "" ? [first, ...rest] : rest;
+const flags = sanitizers[sanitizer] ?? [];
+const out = join(native, `build-${sanitizer}`);
+
+const inFolders = (extension) =>
+  ["base", "memory", "test"].flatMap((folder) =>
+    readdirSync(join(native, folder))
+      .filter((name) => name.endsWith(extension))
+      .map((name) => join(native, folder, name)),
+  );
+const changedAt = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+function run(command, args) {
+  return new Promise((resolve, reject) => {
+    spawn(command, args, { cwd: native, stdio: "inherit" }).on("exit", (code) =>
+      code === 0 ? resolve() : reject(new Error(`${command} exited with ${code}`)),
+    );
+  });
+}
+
+async function compile() {
+  mkdirSync(out, { recursive: true });
+  const headers_at = Math.max(...inFolders(".h").map(changedAt));
+  const objects = [];
+  const stale = [];
+  for (const source of inFolders(".cc")) {
+    const object = join(out, `${basename(source, ".cc")}.o`);
+    objects.push(object);
+    if (changedAt(object) < Math.max(changedAt(source), headers_at)) stale.push([source, object]);
+  }
+  const warnings = ["-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"];
+  const worker = async () => {
+    for (let next = stale.pop(); next !== undefined; next = stale.pop()) {
+      const [source, object] = next;
+      await run("g++", [
+        ...["-std=c++20", "-O1", "-g", "-fno-omit-frame-pointer", "-fPIC", ...warnings, ...flags],
+        ...["-I.", "-isystem", "third_party", "-c", source, "-o", object],
+      ]);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  const program = join(out, "core_test");
+  await run("g++", [...flags, "-pthread", "-o", program, ...objects]);
+  return program;
+}
+
+const program = await compile();
+process.exitCode = spawnSync(program, arguments_, { stdio: "inherit" }).status ?? 1;

@@ -1,0 +1,105 @@
+"""The sandboxed world: where the window lies, the application's modules, and the host's own tasks.
+
+Imported by the base image only. The host configures the window while it builds the base; an application image is made by
+``load_application`` in a sandbox that has the base mapped.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import linecache
+import sys
+
+from sandloom_compiler import parse
+
+from . import device as _device
+from . import exceptions, globals_guard
+from .device import PAIR, RAISE, RESULT, START, WORD, Device, FdTransport
+
+WORLD = "sandbox"
+
+#: file name as tracebacks show it -> source text, of the application's own modules
+sources = {}
+#: module name -> (file name, code text, is package)
+_modules = {}
+
+
+def configure(window_address, window_bytes):
+    """Tells the guest where regions are mapped: bytes ``[window_address, window_address + window_bytes)``."""
+    import sandloom
+
+    _device.configure(window_address, window_bytes)
+    sandloom._world = WORLD
+
+
+class _ApplicationFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds the application's modules in the texts that the host sent: they lie in no file."""
+
+    def find_spec(self, name, path=None, target=None):
+        found = _modules.get(name)
+        if found is None:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, origin=found[0], is_package=found[2])
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        file, text, _ = _modules[module.__name__]
+        module.__file__ = file
+        exec(compile(text, file, "exec", dont_inherit=True), module.__dict__)
+
+
+_finder = _ApplicationFinder()
+
+
+def load_application(document):
+    """Imports the application's modules and component programs, top level included.
+
+    ``document``: ``{"modules": [{"name", "file", "text", "source", "package"}], "components": [...same...]}``; ``source`` is
+    the user's text, which tracebacks quote.
+    """
+    _modules.clear()
+    sources.clear()
+    for module in document["modules"] + document["components"]:
+        _modules[module["name"]] = (module["file"], module["text"], module.get("package", False))
+        source = module.get("source", module["text"])
+        sources[module["file"]] = source
+        linecache.cache[module["file"]] = (len(source), None, source.splitlines(True), module["file"])
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    for module in document["components"]:
+        importlib.import_module(module["name"])
+    globals_guard.snapshot([sys.modules[m["name"]] for m in document["modules"] if m["name"] in sys.modules])
+
+
+def run_task():
+    """A task of the host that is no component: START's first word is 2 (load an application) or 3 (parse sources)."""
+    device = Device(FdTransport())
+    try:
+        start = device.call(START)
+        kind, name_bytes = PAIR.unpack_from(start)
+        text = str(start[PAIR.size + name_bytes + WORD.size :], "utf-8")
+        if kind == 2:
+            load_application(json.loads(text))
+            _freeze()
+            answer = "{}"
+        else:
+            answer = parse.parse_files(text)
+        device.send(RESULT, body=WORD.pack(0) + answer.encode())
+    except BaseException as error:
+        document = json.dumps(exceptions.describe(error, False)).encode()
+        device.send(RAISE, body=WORD.pack(len(document)) + document)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        device.close()
+
+
+def _freeze():
+    """Moves all that lives to the permanent generation: a later collection then does not touch (and so copy) its pages."""
+    import gc
+
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,15 @@
+/** What a command works with. */
+import type { Cluster, ClusterOptions, Doctor } from "../cluster/api.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The Node API as the commands use it. */
+export interface Api {
+  createCluster(options?: ClusterOptions): Promise<Cluster>;
+  doctor(): Promise<Doctor>;
+}
+
+export interface Context {
+  readonly terminal: Terminal;
+  /** Loads the API: only commands that need it pay for it. */
+  loadApi(): Promise<Api>;
+}

@@ -1,0 +1,179 @@
+/** The command line: commands, options, help; errors become one block and an exit code. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, Option } from "commander";
+import { BadInput } from "../graph/errors.ts";
+import type { RunFlags } from "./commands/run.ts";
+import type { Api, Context } from "./context.ts";
+import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from "./exit.ts";
+import { parseCpus, parseDuration, parseSize } from "./input/units.ts";
+import { processTerminal, type Terminal } from "./terminal.ts";
+
+/** Replaces what a command works with; the process's own streams and the package's own API when absent. */
+export interface Surroundings {
+  readonly terminal?: Terminal;
+  readonly api?: Api;
+}
+
+/** Runs one command line (without `node` and the script) and returns its exit code. */
+export async function main(argv: readonly string[], surroundings: Surroundings = {}): Promise<number> {
+  const terminal = surroundings.terminal ?? processTerminal();
+  const loadApi = async (): Promise<Api> => surroundings.api ?? (await import("../index.ts"));
+  const outcome: Outcome = { code: EXIT.ok, app: undefined };
+  const program = commands({ terminal, loadApi }, outcome);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return outcome.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    await showError(terminal, error, outcome.app);
+    return exitCodeOf(error);
+  }
+}
+
+interface Outcome {
+  code: ExitCode;
+  /** The application of the command, for lines of its source in errors. */
+  app: string | undefined;
+}
+
+async function showError(terminal: Terminal, error: unknown, app: string | undefined): Promise<void> {
+  const [{ errorText }, { sourceLinesOf }, { resolve }] = await Promise.all([
+    import("./text/error.ts"),
+    import("./source-lines.ts"),
+    import("node:path"),
+  ]);
+  const { paint } = terminal.err;
+  const sourceLine = sourceLinesOf(app === undefined ? undefined : resolve(terminal.cwd, app));
+  terminal.err.write(`${errorText(error, { paint, sourceLine })}\n`);
+}
+
+function commands(context: Context, outcome: Outcome): Command {
+  const { out, err } = context.terminal;
+  const program = new Command("sandloom")
+    .description(
+      "Runs Python programs that outgrow one function: marks become components, each in a sandbox of its own.",
+    )
+    .version(versionOfPackage(), "-V, --version", "show the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [command]", "show the help of a command")
+    .addHelpText("after", `\n${EXAMPLES}\n\n${EXIT_CODES_HELP}`)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => out.write(text),
+      writeErr: (text) => err.write(text),
+      getOutHelpWidth: () => out.columns,
+      getErrHelpWidth: () => err.columns,
+      outputError: (text, write) => write(`${text}Try 'sandloom --help' or 'sandloom help <command>'.\n`),
+    });
+
+  program
+    .command("run")
+    .summary("run an application on one event")
+    .description(
+      "Compiles an application if need be and runs it on one event. The result goes to standard output, everything else to standard error.",
+    )
+    .argument("<APP>", "a .py file, a folder with app.py or main.py, or a compiled folder")
+    .option("-e, --event <JSON>", "what main(event) gets: JSON, @file, or - for standard input (default: {})")
+    .option(
+      "-s, --set <key=value>",
+      "set one key of the event, after --event; outer.inner=value nests; repeatable",
+      collect,
+      [],
+    )
+    .option(
+      "-m, --mount <DIR[:/path]>",
+      "let components read a folder, at the same path or at /path; repeatable",
+      collect,
+      [],
+    )
+    .option("--local", "run it as plain Python with the python3 on PATH, without components")
+    .option("--timeout <duration>", "time that the run may take: 500ms, 30s, 1m30s (default: 5m)", parseDuration)
+    .option(
+      "--memory <size>",
+      "bytes that its memory components may hold together: 512MiB, 2GB (default: 4GiB)",
+      parseSize,
+    )
+    .option("--cpus <n>", "CPUs that its components may use together (default: all)", parseCpus)
+    .option(
+      "-o, --out <DIR>",
+      "folder for graph.json, components/, modules/, run.json, result.json (default: .sandloom/runs/<run>)",
+    )
+    .option("--keep", "leave temporary files, such as the executor's log")
+    .addOption(new Option("--json", "print one JSON document {run, out, result, artifacts, report} and nothing else"))
+    .addOption(new Option("-q, --quiet", "print the result only").conflicts("json"))
+    .addHelpText("after", `\n${RUN_EXAMPLES}\n\n${EXIT_CODES_HELP}`)
+    .action(async (app: string, flags: RunFlags) => {
+      outcome.app = app;
+      const { runCommand } = await import("./commands/run.ts");
+      outcome.code = await runCommand(context, app, flags);
+    });
+
+  program
+    .command("compile")
+    .summary("compile an application to a folder")
+    .description(
+      "Writes the resource graph and the low-level programs of an application to a folder, which 'sandloom run' takes as well.",
+    )
+    .argument("<APP>", "a .py file, or a folder with app.py or main.py")
+    .requiredOption("-o, --out <DIR>", "folder to write: graph.json, components/, modules/")
+    .addHelpText("after", "\nExample:\n  sandloom compile app.py -o compiled && sandloom run compiled")
+    .action(async (app: string, flags: { out: string }) => {
+      outcome.app = app;
+      const { compileCommand } = await import("./commands/graph.ts");
+      outcome.code = await compileCommand(context, app, flags);
+    });
+
+  program
+    .command("graph")
+    .summary("show an application's components and their relations")
+    .description("Shows which components an application has, what triggers what, and who uses which memory component.")
+    .argument("<APP>", "a .py file, a folder with app.py or main.py, or a compiled folder")
+    .option("--json", "print graph.json")
+    .addHelpText("after", "\nExample:\n  sandloom graph app.py --json | jq '.components[].name'")
+    .action(async (app: string, flags: { json?: boolean }) => {
+      outcome.app = app;
+      const { graphCommand } = await import("./commands/graph.ts");
+      outcome.code = await graphCommand(context, app, flags);
+    });
+
+  program
+    .command("doctor")
+    .summary("check this machine")
+    .description("Says what of this machine Sandloom can use, what is missing, what that costs and how to get it.")
+    .option("--json", "print the checks as JSON")
+    .action(async (flags: { json?: boolean }) => {
+      const { doctorCommand } = await import("./commands/doctor.ts");
+      outcome.code = await doctorCommand(context, flags);
+    });
+
+  // `sandloom app.py` is an easy slip, and "unknown command" alone would not help.
+  program.argument("[command]").action((command: string | undefined) => {
+    if (command === undefined) return program.help({ error: true });
+    if (/\.py$|\//.test(command))
+      throw new BadInput(`"${command}" is no command: to run it, write 'sandloom run ${command}'`, { command });
+    return program.error(`error: unknown command '${command}'`);
+  });
+  return program;
+}
+
+const EXAMPLES = `Examples:
+  sandloom run app.py --event '{"rounds": 10}'
+  sandloom graph app.py
+  sandloom doctor`;
+
+const RUN_EXAMPLES = `Examples:
+  sandloom run app.py --event '{"rounds": 10}'
+  sandloom run app.py --event @event.json --set rounds=20 --set model.rate=0.1
+  sandloom run examples/tpcds-q1 --event @event.json --mount data:/data --timeout 1m30s --memory 2GiB
+  echo '{}' | sandloom run app.py --event - --json | jq .result
+  sandloom run app.py --local`;
+
+function collect(value: string, earlier: readonly string[]): string[] {
+  return [...earlier, value];
+}
+
+function versionOfPackage(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

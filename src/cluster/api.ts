@@ -1,0 +1,108 @@
+/**
+ * The Node API: compile applications and run them on this machine. `createCluster` and `doctor` are exported by the package.
+ *
+ * ```ts
+ * await using cluster = await createCluster();
+ * const run = cluster.run("app.py", { event: { rounds: 10 } });
+ * for await (const event of run.events) console.log(event.type, event.t_ms);
+ * const { value, record } = await run.result;
+ * ```
+ *
+ * Every error is a {@link SandloomError} of a class in `src/graph/errors.ts`. An error of a limit has in its `details`
+ * `limit` (the name in {@link Limits}), `bound` and, where known, `value`, both in the unit of the limit's name.
+ */
+import type { RunEvent, RunRecord } from "../graph/events.ts";
+import type { Limits } from "../graph/limits.ts";
+import type { ResourceGraph } from "../graph/resource-graph.ts";
+
+export { reportOf } from "../materializer/report.ts";
+export { timelineOf, type TimelineRow } from "../materializer/timeline.ts";
+
+export interface ClusterOptions {
+  /** Where images and compiled graphs are kept between processes. */
+  cacheDir?: string;
+  /** CPUs that components may hold together; all of the machine's by default. */
+  cpus?: number;
+  /** Bytes that memory components of all runs may hold together. */
+  memory_bytes?: number;
+  /** Told, in one line of text, of what takes longer than a moment: the first boot of an image, for one. */
+  onProgress?: (line: string) => void;
+}
+
+export interface Mount {
+  /** A folder of this machine. */
+  readonly host: string;
+  /** The absolute path at which components see it, read-only. */
+  readonly guest: string;
+}
+
+export interface RunOptions {
+  /** Made up when absent. Names the run in events, in errors and in `run.json`. */
+  id?: string;
+  /** What `main(event)` gets: any JSON value; `{}` when absent. */
+  event?: unknown;
+  limits?: Partial<Limits>;
+  mounts?: readonly Mount[];
+  /** Cancels the run: everything in flight stops, `result` rejects with `Cancelled`. */
+  signal?: AbortSignal;
+  /** Gets `run.json`, also when the run fails, and the artifacts; made if missing. */
+  outDir?: string;
+  /** Leaves temporary files (the executor's log, for one) where they are. */
+  keep?: boolean;
+}
+
+export interface CompiledApp {
+  readonly graph: ResourceGraph;
+  /** Every file of the compiled folder except `graph.json`: path relative to the folder → text. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly hash: string;
+  /** The graph came from the cache. */
+  readonly cached: boolean;
+}
+
+/** A file that the program wrote to `/out`. */
+export interface Artifact {
+  /** Relative to `outDir`. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+export interface RunResult {
+  /** The result document: JSON. */
+  readonly value: unknown;
+  readonly artifacts: readonly Artifact[];
+  readonly record: RunRecord;
+}
+
+export interface Run {
+  readonly id: string;
+  /** All events from the first, whenever the iteration begins. It ends after `run-ended`, without throwing for a run that fails. */
+  readonly events: AsyncIterable<RunEvent>;
+  readonly result: Promise<RunResult>;
+  cancel(reason?: string): void;
+}
+
+export interface Cluster extends AsyncDisposable {
+  /** `app`: a `.py` file, a folder with `app.py` or `main.py`, or a compiled folder (one with `graph.json`). */
+  compile(app: string, options?: { signal?: AbortSignal }): Promise<CompiledApp>;
+  run(app: string | CompiledApp, options?: RunOptions): Run;
+  /** Cancels what runs and ends the executors. The end of this process, however it comes, ends them too. */
+  close(): Promise<void>;
+  /** Bytes of the heap image that the sandboxes of the last run share. */
+  readonly image_bytes: number;
+}
+
+export interface Check {
+  readonly name: string;
+  /** `degraded`: Sandloom runs without it, at a cost. `missing`: it does not run. */
+  readonly status: "ok" | "degraded" | "missing";
+  readonly found: string;
+  /** What its absence costs. */
+  readonly costs?: string;
+  /** How to get it. */
+  readonly get?: string;
+}
+
+export interface Doctor {
+  readonly checks: readonly Check[];
+}

@@ -1,0 +1,85 @@
+/** The cells of an executor: which are idle, which are being made or put back, and when to make more. */
+import { InternalError } from "../../graph/errors.ts";
+import { SandboxCell } from "../../sandbox/cell.ts";
+import type { ShellParts } from "../../sandbox/shell/parts.ts";
+
+export interface PoolEvents {
+  made(cell: SandboxCell, ms: number): void;
+  /** A sandbox could not be made: nothing that waits for one can go on. */
+  failed(error: Error): void;
+  changed(): void;
+}
+
+export class CellPool {
+  readonly #parts: Promise<ShellParts>;
+  readonly #events: PoolEvents;
+  readonly #idle: SandboxCell[] = [];
+  readonly #all = new Set<SandboxCell>();
+  /** Being put back to their image: idle in about a millisecond. */
+  #resetting = 0;
+  #making = 0;
+  #next = 0;
+  /** Image that new and idle sandboxes get. */
+  image = -1;
+
+  constructor(parts: Promise<ShellParts>, events: PoolEvents) {
+    this.#parts = parts;
+    this.#events = events;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+  get coming(): number {
+    return this.#resetting + this.#making;
+  }
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Starts threads at once; their sandboxes follow when the parts are compiled. */
+  async make(): Promise<void> {
+    const start = performance.now();
+    const cell = new SandboxCell(this.#next++);
+    this.#all.add(cell);
+    this.#making++;
+    try {
+      await cell.make(await this.#parts, this.image);
+      this.#idle.push(cell);
+      this.#events.made(cell, performance.now() - start);
+    } catch (error) {
+      this.#all.delete(cell);
+      await cell.kill();
+      this.#events.failed(error instanceof Error ? error : new InternalError(String(error)));
+    } finally {
+      this.#making--;
+      this.#events.changed();
+    }
+  }
+
+  /** An idle cell, one that has `image` mapped if there is such a one. */
+  take(image: number): SandboxCell | undefined {
+    const at = this.#idle.findIndex((cell) => cell.image === image);
+    return at < 0 ? this.#idle.shift() : this.#idle.splice(at, 1)[0];
+  }
+
+  resetting(): void {
+    this.#resetting++;
+  }
+
+  /** The cell's sandbox is back at its image. */
+  give(cell: SandboxCell): void {
+    this.#resetting--;
+    this.#idle.push(cell);
+    this.#events.changed();
+  }
+
+  /** @returns false when the thread does not end. */
+  async discard(cell: SandboxCell, wasResetting: boolean): Promise<boolean> {
+    if (wasResetting) this.#resetting--;
+    if (!this.#all.delete(cell)) return true;
+    const gone = await cell.kill();
+    this.#events.changed();
+    return gone;
+  }
+}

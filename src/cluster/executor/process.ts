@@ -1,0 +1,120 @@
+/** An executor process as the cluster sees it: started with the flags that hardening needs, asked, supervised, ended. */
+import { type ChildProcess, fork } from "node:child_process";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ExecutorDied, type SandloomError, SandloomError as Errors } from "../../graph/errors.ts";
+import type { FromExecutor, ToExecutor } from "./protocol.ts";
+
+/** security.md, control 1: process flags; no worker and no embedder could be given them. */
+const FLAGS = ["--disallow-code-generation-from-strings", "--freeze-flags-after-init", "--no-warnings"];
+
+type Request = Extract<ToExecutor, { request: number }>;
+// Omit does not distribute over a union by itself.
+type Unnumbered<T> = T extends unknown ? Omit<T, "request"> : never;
+
+export class ExecutorProcess {
+  readonly #child: ChildProcess;
+  readonly #pending = new Map<number, { resolve: (value: string) => void; reject: (error: SandloomError) => void }>();
+  readonly #ready = Promise.withResolvers<number>();
+  readonly exited: Promise<void>;
+  #requests = 0;
+  #stderr = "";
+  #dead: SandloomError | undefined;
+  onMessage: (message: FromExecutor) => void = () => undefined;
+  onDeath: (error: SandloomError) => void = () => undefined;
+
+  constructor() {
+    const entry = fileURLToPath(new URL(`./main${extname(import.meta.filename)}`, import.meta.url));
+    this.#child = fork(entry, [], {
+      execArgv: FLAGS,
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      env: { PATH: process.env["PATH"] ?? "", ...pick("SANDLOOM_WHEELS", "NODE_COMPILE_CACHE") },
+    });
+    this.#ready.promise.catch(() => undefined);
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-8000);
+    });
+    this.#child.on("message", (message: FromExecutor) => this.#receive(message));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.exited = promise;
+    this.#child.once("close", (code, signal) => {
+      this.#die(new ExecutorDied(`the executor process ended (${signal ?? `exit code ${code}`})${this.#stderr ? `:\n${this.#stderr}` : ""}`, { code, signal }));
+      resolve();
+    });
+    this.#child.once("error", (error) => {
+      this.#die(new ExecutorDied(`the executor process could not be started: ${error.message}`));
+      resolve();
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+  /** Bytes of the image that its sandboxes share. */
+  get ready(): Promise<number> {
+    return this.#ready.promise;
+  }
+  get dead(): SandloomError | undefined {
+    return this.#dead;
+  }
+
+  send(message: ToExecutor): void {
+    if (this.#dead) return;
+    this.#child.send(message, (error) => {
+      if (error) this.#die(new ExecutorDied(`the executor process cannot be reached: ${error.message}`));
+    });
+  }
+
+  request(message: Unnumbered<Request>): Promise<string> {
+    if (this.#dead) return Promise.reject(this.#dead);
+    const request = this.#requests++;
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    this.#pending.set(request, { resolve, reject });
+    this.send({ ...message, request } as Request);
+    return promise;
+  }
+
+  /** Ends the process at once, whatever it does. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exited;
+  }
+
+  #receive(message: FromExecutor): void {
+    switch (message.type) {
+      case "ready":
+        this.#ready.resolve(message.image_bytes);
+        return;
+      case "reply":
+        this.#pending.get(message.request)?.resolve(message.value);
+        this.#pending.delete(message.request);
+        return;
+      case "failed": {
+        const error = Errors.fromReport(message.error);
+        if (message.request < 0) this.#ready.reject(error);
+        this.#pending.get(message.request)?.reject(error);
+        this.#pending.delete(message.request);
+        return;
+      }
+      case "stuck":
+        this.#child.kill("SIGKILL");
+        return;
+      default:
+        this.onMessage(message);
+    }
+  }
+
+  #die(error: SandloomError): void {
+    if (this.#dead) return;
+    this.#dead = error;
+    this.#ready.reject(error);
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.onDeath(error);
+  }
+}
+
+function pick(...names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+}

@@ -1,0 +1,65 @@
+/** What the cluster and an executor process say to each other over IPC: one file, both ways. */
+import type { ErrorReport } from "../../graph/errors.ts";
+import type { RunEvent } from "../../graph/events.ts";
+import type { Limits } from "../../graph/limits.ts";
+import type { Artifact, Mount } from "../../sandbox/messages.ts";
+
+/** What the graph says of one compute component that the dispatcher needs. */
+export interface ComponentCaps {
+  readonly cpus: number;
+  readonly heap_bytes?: number;
+  readonly timeout_ms?: number;
+}
+
+export interface RunRequest {
+  readonly run: string;
+  /** Hash of the application whose image is open. */
+  readonly application: string;
+  readonly applicationName: string;
+  readonly event: string;
+  readonly limits: Limits;
+  readonly mounts: readonly Mount[];
+  readonly caps: Readonly<Record<string, ComponentCaps>>;
+}
+
+export type ToExecutor =
+  | {
+      readonly type: "boot";
+      readonly basePrefix: string;
+      /** The application's delta over the base, when its image is cached; its hash. */
+      readonly application?: { readonly hash: string; readonly deltaPath: string };
+      readonly cpus: number;
+      readonly memory_bytes: number;
+      readonly sandboxes: number;
+    }
+  | { readonly type: "open"; readonly request: number; readonly hash: string; readonly deltaPath: string }
+  | { readonly type: "load"; readonly request: number; readonly hash: string; readonly document: string; readonly deltaPath: string }
+  | { readonly type: "parse"; readonly request: number; readonly document: string }
+  | ({ readonly type: "run" } & RunRequest)
+  | { readonly type: "cancel"; readonly run: string; readonly error: ErrorReport }
+  | { readonly type: "stats"; readonly request: number };
+
+export interface ExecutorStats {
+  readonly regions: number;
+  readonly accounts: number;
+  readonly used_bytes: number;
+  readonly sandboxes: number;
+  readonly fds: number;
+  readonly mappings: number;
+  readonly pss_bytes: number;
+}
+
+export type FromExecutor =
+  | { readonly type: "ready"; readonly image_bytes: number }
+  | { readonly type: "reply"; readonly request: number; readonly value: string }
+  | { readonly type: "failed"; readonly request: number; readonly error: ErrorReport }
+  | { readonly type: "events"; readonly run: string; readonly events: readonly RunEvent[] }
+  | {
+      readonly type: "ended";
+      readonly run: string;
+      readonly result?: { readonly document: string; readonly artifacts: readonly Artifact[] };
+      readonly error?: ErrorReport;
+      readonly splits: Readonly<Record<string, number>>;
+    }
+  /** A thread does not end: the process must. */
+  | { readonly type: "stuck" };

@@ -1,0 +1,63 @@
+/** What the dispatcher knows of one run and of its components. */
+import type { RunEvent } from "../../graph/events.ts";
+import type { SandboxCell } from "../../sandbox/cell.ts";
+import { now_ms, type RegionMade, type RegionUse, type RunSettings } from "../../sandbox/messages.ts";
+import type { RunRequest } from "./protocol.ts";
+
+export interface ComponentState {
+  readonly id: number;
+  readonly name: string;
+  readonly depth: number;
+  readonly order: number;
+  readonly cpus: number;
+  readonly parent: { readonly component: number; readonly ticket: number } | undefined;
+  readonly payload: Uint8Array;
+  /** References that the trigger message holds; released when the component has ended. */
+  readonly regions: readonly RegionUse[];
+  phase: "queued" | "running" | "waiting" | "resuming" | "ended";
+  cell: SandboxCell | undefined;
+  /** Tickets that it waits for. */
+  readonly awaited: Set<number>;
+  /** Children by ticket, those whose result was delivered excluded. */
+  readonly children: Map<number, number>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+// Omit does not distribute over a union by itself.
+type WithoutTime<T> = T extends unknown ? Omit<T, "t_ms"> : never;
+export type UntimedEvent = WithoutTime<RunEvent>;
+
+export class RunState {
+  readonly request: RunRequest;
+  readonly settings: RunSettings;
+  readonly image: number;
+  readonly start_ms: number = now_ms();
+  readonly components: ComponentState[] = [];
+  /** rows → n */
+  readonly splits = new Map<number, number>();
+  pending = 0;
+  output_bytes = 0;
+  ended = false;
+  timer: NodeJS.Timeout | undefined;
+  #events: RunEvent[] = [];
+
+  constructor(request: RunRequest, settings: RunSettings, image: number) {
+    this.request = request;
+    this.settings = settings;
+    this.image = image;
+  }
+
+  emit(event: UntimedEvent, at_ms: number = now_ms()): void {
+    this.#events.push({ ...event, t_ms: Math.max(0, Math.round((at_ms - this.start_ms) * 1000) / 1000) } as RunEvent);
+  }
+
+  emitMade(component: number, made: readonly RegionMade[]): void {
+    for (const { at_ms, ...region } of made) this.emit({ type: "memory-made", component, ...region }, at_ms);
+  }
+
+  takeEvents(): RunEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+}

@@ -1,0 +1,113 @@
+/** Memory components: the places where a program puts an array into the fabric, and their names. */
+import { isFunction, walk, type AnnAssign, type Call, type Expression, type FunctionNode, type Node } from "./ast.ts";
+import type { AppModule } from "./names.ts";
+import { inMainGuard, yieldsIn, type Program } from "./program.ts";
+import type { Findings } from "./refusals.ts";
+
+export interface MemorySite {
+  readonly name: string;
+  readonly module: AppModule;
+  readonly origin: "remote" | "remote.empty" | "remote.zeros" | "published";
+  /** A call of remote, an annotated assignment, or a function that publishes what it returns. */
+  readonly node: Call | AnnAssign | FunctionNode;
+  /** The decorator of a published function. */
+  readonly decorator?: Expression;
+  /** The variable that holds it, if it has one. */
+  readonly variable: string | undefined;
+}
+
+/** The function around a node, dotted as CPython's __qualname__ would be without `<locals>`. */
+function functionName(program: Program, module: AppModule, node: Node): string {
+  const parts: string[] = [];
+  for (const up of module.around(node)) {
+    const component = program.componentOf(up);
+    if (component) return [component.name, ...parts].join(".");
+    if (isFunction(up) || up._ === "ClassDef") parts.unshift(up.name);
+  }
+  return parts.join(".");
+}
+
+export class Memory {
+  readonly sites: MemorySite[] = [];
+  readonly #byNode = new Map<Node, MemorySite>();
+
+  constructor(program: Program, findings: Findings) {
+    const taken = new Set<string>();
+    for (const module of program.modules) this.#read(program, module, findings, taken);
+  }
+
+  at(node: Node): MemorySite | undefined {
+    return this.#byNode.get(node);
+  }
+
+  #add(site: Omit<MemorySite, "name">, wish: string, taken: Set<string>): void {
+    let name = wish;
+    if (taken.has(name)) name = `${site.module.name}.${wish}`;
+    for (let number = 2; taken.has(name); number++) name = `${wish}_${number}`;
+    taken.add(name);
+    const made = { ...site, name };
+    this.sites.push(made);
+    this.#byNode.set(site.node, made);
+  }
+
+  #read(program: Program, module: AppModule, findings: Findings, taken: Set<string>): void {
+    const refuse = (node: Expression | AnnAssign, message: string): void =>
+      findings.refuse(module.source, node, "remote-target", message);
+    const inFunction = (node: Node): boolean => module.scopesAt(node).some((scope) => scope.node._ !== "Module" && scope.node._ !== "ClassDef");
+    walk(module.tree, (node) => {
+      if (inMainGuard(module, node)) return false;
+      if (isFunction(node)) {
+        const decorator = node.decorator_list.find((one) => program.decoratorMarker(module, one) === "remote");
+        if (!decorator) return;
+        if (node === program.main) return findings.refuse(module.source, decorator, "main-is-component", "@remote is on main");
+        if (decorator._ === "Call") return refuse(decorator, "@remote takes no arguments");
+        const several = node._ === "AsyncFunctionDef" || yieldsIn(node);
+        if (several) return refuse(decorator, `@remote is on ${node.name}, which returns no value of its own`);
+        const wish = `${functionName(program, module, node.body[0] ?? node)}.return`;
+        this.#add({ module, origin: "published", node, decorator, variable: undefined }, wish, taken);
+        return;
+      }
+      if (node._ === "AnnAssign" && program.marker(module, node.annotation) === "remote") {
+        if (!node.value) return refuse(node, "a remote annotation needs a value");
+        if (!inFunction(node)) return findings.refuse(module.source, node, "call-at-import", "a memory component is made at the top level");
+        const inner = node.value._ === "Call" ? program.marker(module, node.value.func) : undefined;
+        if (inner?.startsWith("remote")) return;
+        const variable = node.target._ === "Name" ? node.target.id : undefined;
+        this.#add({ module, origin: "remote", node, variable }, this.#wish(program, module, node, variable), taken);
+        return;
+      }
+      if (node._ !== "Name" && node._ !== "Attribute") return;
+      const marker = program.marker(module, node);
+      if (!marker?.startsWith("remote")) return;
+      const up = module.parent(node);
+      if (up?._ === "Attribute" && marker === "remote") return;
+      if (marker === "remote.other") return void refuse(node, "there is only remote(value), remote.empty and remote.zeros");
+      const decorates = up && isFunction(up) && up.decorator_list.includes(node);
+      if (decorates || (up?._ === "AnnAssign" && up.annotation === node) || up?._ === "Call" && this.#decorates(module, up)) return;
+      if (up?._ !== "Call" || up.func !== node) return void refuse(node, "remote stands here without being called");
+      if (!inFunction(node)) return findings.refuse(module.source, up, "call-at-import", "a memory component is made at the top level");
+      if ([...module.around(node)].some((one) => one._ === "JoinedStr" || one._ === "TemplateStr")) {
+        return void refuse(up, "a memory component is made inside an f-string");
+      }
+      const variable = this.#variable(module, up);
+      const origin = marker === "remote.empty" || marker === "remote.zeros" ? marker : "remote";
+      this.#add({ module, origin, node: up, variable }, this.#wish(program, module, up, variable), taken);
+    });
+  }
+
+  #decorates(module: AppModule, call: Call): boolean {
+    const up = module.parent(call);
+    return up !== undefined && isFunction(up) && up.decorator_list.includes(call);
+  }
+
+  #wish(program: Program, module: AppModule, node: Call | AnnAssign, variable: string | undefined): string {
+    return `${functionName(program, module, node)}.${variable ?? `remote${node.at[0]}`}`;
+  }
+
+  #variable(module: AppModule, call: Call): string | undefined {
+    const up = module.parent(call);
+    if (up?._ === "Assign" && up.targets.length === 1 && up.targets[0]?._ === "Name") return up.targets[0].id;
+    if ((up?._ === "AnnAssign" || up?._ === "NamedExpr") && up.target._ === "Name") return up.target.id;
+    return undefined;
+  }
+}

@@ -1,0 +1,114 @@
+/** The binary frames between guest and host (docs/architecture.md, "Guest and host: one device file"). */
+import type { RegionUse } from "./messages.ts";
+
+export const OP = {
+  allocate: 1,
+  attach: 2,
+  detach: 3,
+  trigger: 4,
+  join: 5,
+  split: 6,
+  result: 7,
+  raise: 8,
+  start: 9,
+  wait: 10,
+} as const;
+
+export const HEADER_BYTES = 16;
+
+/** Reads one request; the guest may have written anything, so every read is bounded. */
+export class FrameReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = HEADER_BYTES;
+
+  constructor(bytes: Uint8Array) {
+    if (bytes.length < HEADER_BYTES) throw new RangeError(`a frame of ${bytes.length} bytes has no header`);
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  get op(): number {
+    return this.#bytes[0] as number;
+  }
+  get a(): number {
+    return this.#view.getUint32(4, true);
+  }
+  get b(): number {
+    return this.#view.getUint32(8, true);
+  }
+
+  u32(): number {
+    const value = this.#view.getUint32(this.#at, true);
+    this.#at += 4;
+    return value;
+  }
+
+  text(bytes: number): string {
+    return Buffer.from(this.take(bytes)).toString("utf8");
+  }
+
+  /** The next bytes, not copied. */
+  take(bytes: number): Uint8Array {
+    if (this.#at + bytes > this.#bytes.length) throw new RangeError(`a frame ends ${this.#at + bytes - this.#bytes.length} bytes early`);
+    const out = this.#bytes.subarray(this.#at, this.#at + bytes);
+    this.#at += bytes;
+    return out;
+  }
+
+  /** All that is left, copied out of linear memory. */
+  rest(): Uint8Array {
+    return this.take(this.#bytes.length - this.#at).slice();
+  }
+
+  regions(): RegionUse[] {
+    const count = this.u32();
+    if (count * 8 > this.#bytes.length) throw new RangeError(`a frame names ${count} regions and is too short for them`);
+    return Array.from({ length: count }, () => ({ region: this.u32(), writable: this.u32() !== 0 }));
+  }
+}
+
+const OK_EMPTY: Uint8Array = new Uint8Array(8);
+
+export function replyWords(...words: readonly number[]): Uint8Array {
+  if (words.length === 0) return OK_EMPTY;
+  return new Uint8Array(Uint32Array.of(0, words.length * 4, ...words).buffer);
+}
+
+/** Words, an optional name, a region table and a payload. */
+export function replyMessage(words: readonly number[], regions: readonly RegionUse[], payload: Uint8Array, name?: string): Uint8Array {
+  const nameBytes = name === undefined ? undefined : Buffer.from(name);
+  const head = [...words];
+  if (nameBytes) head.push(nameBytes.length);
+  const body_bytes = head.length * 4 + (nameBytes?.length ?? 0) + 4 + regions.length * 8 + payload.length;
+  const out = new Uint8Array(8 + body_bytes);
+  const view = new DataView(out.buffer);
+  view.setUint32(4, body_bytes, true);
+  let at = 8;
+  const put = (value: number): void => {
+    view.setUint32(at, value, true);
+    at += 4;
+  };
+  head.forEach(put);
+  if (nameBytes) {
+    out.set(nameBytes, at);
+    at += nameBytes.length;
+  }
+  put(regions.length);
+  for (const { region, writable } of regions) {
+    put(region);
+    put(writable ? 1 : 0);
+  }
+  out.set(payload, at);
+  return out;
+}
+
+export function replyError(code: string, message: string): Uint8Array {
+  const body = Buffer.from(JSON.stringify({ code, message }));
+  const out = new Uint8Array(8 + body.length);
+  const view = new DataView(out.buffer);
+  view.setUint32(0, 1, true);
+  view.setUint32(4, body.length, true);
+  out.set(body, 8);
+  return out;
+}

@@ -1,0 +1,63 @@
+/** The base image in the cache: its name says everything that went into it; it is built when it is not there. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InternalError } from "../../graph/errors.ts";
+import { pyodideDirectory } from "../runtime/paths.ts";
+import { basePackages, guestSources, lockedPackages } from "../runtime/site-packages.ts";
+import { IMAGE_FORMAT } from "./format.ts";
+
+/** How many bases of other versions stay in the cache: one to go back to. */
+const KEPT_BASES = 2;
+
+/** Sources of this engine that shape an image. */
+const shaping = ["./build-base", "./libraries", "../runtime/glue", "../shell/guest-root"];
+
+export interface Base {
+  readonly hash: string;
+  /** `${prefix}.img`, `.json`, `.site.bin`, `.site.json`, `.glue.js` */
+  readonly prefix: string;
+}
+
+export function baseOf(cacheDir: string): Base {
+  const hash = createHash("sha256");
+  hash.update(`${IMAGE_FORMAT}\n${process.version}\n`);
+  hash.update(readFileSync(join(pyodideDirectory, "package.json")));
+  const locked = lockedPackages();
+  for (const name of basePackages) hash.update(`${name} ${locked[name]?.sha256}\n`);
+  for (const name of shaping) hash.update(readFileSync(new URL(name + extname(import.meta.filename), import.meta.url)));
+  for (const path of guestSources()) hash.update(path).update(readFileSync(path));
+  const digest = hash.digest("hex").slice(0, 32);
+  return { hash: digest, prefix: join(cacheDir, "images", `base-${digest}`) };
+}
+
+/** Makes sure that the base image is in the cache. Building takes seconds; several builders at once do no harm. */
+export async function ensureBase(cacheDir: string, onProgress: (line: string) => void): Promise<Base> {
+  const base = baseOf(cacheDir);
+  if (existsSync(`${base.prefix}.json`)) return base;
+  mkdirSync(join(cacheDir, "images"), { recursive: true });
+  onProgress("building the base image (Python, NumPy and pandas; once for this version) ...");
+  const start = performance.now();
+  const script = fileURLToPath(new URL(`./build-base${extname(import.meta.filename)}`, import.meta.url));
+  const child = spawn(process.execPath, ["--no-warnings", script, base.prefix, base.hash], { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  if (code !== 0 || !existsSync(`${base.prefix}.json`)) throw new InternalError(`the base image could not be built (exit code ${code}):\n${output}`);
+  dropOldBases(join(cacheDir, "images"), base.hash);
+  onProgress(`base image built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return base;
+}
+
+function dropOldBases(folder: string, current: string): void {
+  const records = readdirSync(folder)
+    .filter((name) => /^base-[0-9a-f]+\.json$/.test(name) && !name.includes(current))
+    .map((name) => ({ name, at_ms: statSync(join(folder, name)).mtimeMs }))
+    .sort((a, b) => b.at_ms - a.at_ms);
+  for (const { name } of records.slice(KEPT_BASES - 1)) {
+    const stem = name.slice(0, -".json".length);
+    for (const file of readdirSync(folder)) if (file.startsWith(`${stem}.`)) rmSync(join(folder, file), { force: true });
+  }
+}

@@ -1,0 +1,44 @@
+/** What is recorded beside a heap image, so that a shell can be made that fits it (docs/sandboxes.md tells how and why). */
+
+/** Raised whenever a recorded field changes its meaning. */
+export const IMAGE_FORMAT = 1;
+
+export interface SideModule {
+  readonly name: string;
+  readonly memoryBase: number;
+  readonly tableBase: number;
+  readonly memoryBytes: number;
+  readonly tableSlots: number;
+  readonly global: boolean;
+  /** null: never unloaded. */
+  readonly references: number | null;
+  readonly handles: readonly number[];
+  readonly needed: readonly string[];
+}
+
+/** Slot of the function table → which export of which module (index into `libraries`, -1 main, -2 an import of main). */
+export type TableSlot = readonly [slot: number, module: number, name: string];
+
+export interface BaseImage {
+  readonly format: typeof IMAGE_FORMAT;
+  readonly hash: string;
+  readonly image_bytes: number;
+  readonly window_offset: number;
+  readonly window_bytes: number;
+  readonly stackPointer: number;
+  /** Address of the Python callable that runs one component; it is in the image. */
+  readonly entryAddress: number;
+  /** Address of the callable that parses sources or loads an application. */
+  readonly taskAddress: number;
+  readonly mainTableStart: number;
+  readonly mainTableEnd: number;
+  readonly tableLength: number;
+  readonly freeSlots: readonly number[];
+  /** JavaScript functions that main has in its table: slot, name, signature. */
+  readonly importSlots: readonly (readonly [slot: number, name: string, signature: string])[];
+  /** Functions of main in its table that somebody's GOT names. */
+  readonly exportSlots: readonly (readonly [slot: number, name: string])[];
+  readonly laterSlots: readonly TableSlot[];
+  readonly got: Readonly<Record<string, number>>;
+  readonly libraries: readonly SideModule[];
+}

@@ -1,0 +1,392 @@
+/**
+ * One sandbox: a shell in this thread, the linear memory's mappings, and the component that runs in it. Everything here is
+ * synchronous while a component runs; what it waits for arrives on a port and is announced by a wake word.
+ */
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { type ErrorReport, SandloomError, SandboxDied, WroteReadOnlyComponent } from "../graph/errors.ts";
+import { createSpace, type Space, store } from "../fabric/store.ts";
+import { FrameReader, OP, replyError, replyMessage, replyWords } from "./frames.ts";
+import {
+  type Artifact,
+  type ComponentOutcome,
+  CONTROL,
+  ENTRY_KIND,
+  type FromSandbox,
+  now_ms,
+  type RegionMade,
+  type RegionUse,
+  type ResetReport,
+  type ToSandbox,
+  type WorkerTask,
+} from "./messages.ts";
+import { hostFileSystem } from "./runtime/guest-files.ts";
+import { createShell, type Shell } from "./shell/shell.ts";
+
+type MakeTask = Extract<WorkerTask, { type: "make" }>;
+export type RunTask = Extract<WorkerTask, { type: "run" }>;
+
+/** A wait wakes at least this often to look at the cancel word, should a notification be lost. */
+const WAIT_SLICE_MS = 200;
+const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
+class CancelledInGuest extends Error {}
+
+interface Joined {
+  readonly raised: boolean;
+  readonly payload: Uint8Array;
+  readonly regions: readonly RegionUse[];
+}
+
+export class Sandbox {
+  readonly #port: MessagePort;
+  readonly #control: Int32Array;
+  readonly #addresses: { readonly entry: number; readonly task: number };
+  readonly #window: { readonly offset: number; readonly bytes: number };
+  #shell!: Shell;
+  #space!: Space;
+  #image = -1;
+  #known_bytes = 0;
+  #mounted: { readonly key: string; readonly undo: () => void } = { key: "[]", undo: () => undefined };
+
+  // Of the component that runs.
+  #task: RunTask | undefined;
+  #reply: Uint8Array = NOTHING;
+  #replyRead = 0;
+  #outcome: ComponentOutcome | undefined;
+  #tickets = 0;
+  #joined = new Map<number, Joined>();
+  #delivered: readonly RegionUse[] = [];
+  #made: RegionMade[] = [];
+  #heapRefused = false;
+  #replies: ToSandbox[] = [];
+
+  private constructor(task: MakeTask) {
+    this.#port = task.port;
+    this.#control = new Int32Array(task.control);
+    const { record } = task.parts;
+    this.#addresses = { entry: record.entryAddress, task: record.taskAddress };
+    this.#window = { offset: record.window_offset, bytes: record.window_bytes };
+  }
+
+  static async make(task: MakeTask): Promise<Sandbox> {
+    const sandbox = new Sandbox(task);
+    const self = sandbox;
+    const shell = await createShell({
+      parts: task.parts,
+      output: { write: (stream, bytes) => self.#print(stream, bytes) },
+      host: {
+        call: (frame) => self.#hostCall(frame),
+        read: (limit_bytes) => self.#read(limit_bytes),
+      },
+      scratch_limit_bytes: () => self.#task?.settings.file_bytes ?? 0,
+    });
+    // A getter, because asking for the bound is the one sign that the heap wanted to grow past it.
+    Object.defineProperty(shell.module, "__heapMax", {
+      get: () => {
+        const heap_bytes = self.#task?.settings.heap_bytes ?? 0;
+        self.#heapRefused = true;
+        return self.#window.bytes + Math.max(heap_bytes, task.parts.record.image_bytes - self.#window.bytes);
+      },
+    });
+    sandbox.#shell = shell;
+    sandbox.#known_bytes = shell.module.HEAPU8.length;
+    sandbox.#space = createSpace(shell.module.HEAPU8, {
+      window_offset: self.#window.offset,
+      window_bytes: self.#window.bytes,
+    });
+    sandbox.#mapImage(task.image);
+    return sandbox;
+  }
+
+  glueCache(): Buffer {
+    return this.#shell.glueCacheData();
+  }
+
+  /** Runs one component to its end; its outcome is posted before the sandbox is put back to its image. */
+  run(task: RunTask): ResetReport {
+    const cpu = process.threadCpuUsage();
+    this.#task = task;
+    this.#outcome = undefined;
+    this.#tickets = 0;
+    this.#joined.clear();
+    this.#heapRefused = false;
+    if (task.image !== this.#image) this.#mapImage(task.image);
+    this.#mount();
+    this.#post({ type: "started", at_ms: now_ms() });
+    const result = this.#execute(task);
+    const used = process.threadCpuUsage(cpu);
+    const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
+    const usage = {
+      local_bytes: this.#memory.privateBytes() + this.#shell.scratch.used_bytes,
+      cpu_ms: (used.user + used.system) / 1000,
+    };
+    this.#post({ type: "ended", result, usage, artifacts, made: this.#takeMade(), at_ms: now_ms() });
+    if (result.outcome === "died") throw new SandboxDied(result.report.message);
+    return this.#reset();
+  }
+
+  close(): void {
+    this.#space.close();
+  }
+
+  #execute(task: RunTask): ComponentOutcome {
+    try {
+      const ofRun = task.kind === ENTRY_KIND.component || task.kind === ENTRY_KIND.entry;
+      this.#shell.call(ofRun ? this.#addresses.entry : this.#addresses.task);
+    } catch (error) {
+      if (error instanceof CancelledInGuest) return died("Cancelled", "the run was cancelled");
+      return died("SandboxDied", describeDeath(error), { component: task.name });
+    }
+    if (this.#shell.module.__sandloom.aborted) return died("SandboxDied", "the interpreter aborted", { component: task.name });
+    if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned") this.#memory.writeDelta(task.deltaPath);
+    const stray = this.#memory.strayWrites();
+    if (stray.length > 0) {
+      const error = new WroteReadOnlyComponent(
+        `${task.name} wrote into memory that it may only read: name the parameter in @split(writes=...)`,
+        { component: task.name, regions: stray },
+      );
+      return { outcome: "raised", payload: NOTHING, report: error.toReport(), fatal: true };
+    }
+    return this.#outcome ?? died("SandboxDied", "the component ended without a result", { component: task.name });
+  }
+
+  #mapImage(image: number): void {
+    this.#memory.mapImage(image);
+    this.#shell.module.stackRestore(this.#shell.stackPointer);
+    this.#image = image;
+  }
+
+  #reset(): ResetReport {
+    const start = performance.now();
+    const { dirty_pages } = this.#memory.reset();
+    this.#shell.module.stackRestore(this.#shell.stackPointer);
+    this.#shell.resetJavaScript();
+    this.#releaseDelivered();
+    this.#joined.clear();
+    this.#task = undefined;
+    return { dirty_pages, reset_ms: performance.now() - start };
+  }
+
+  #mount(): void {
+    const mounts = this.#task?.settings.mounts ?? [];
+    const key = JSON.stringify(mounts);
+    if (key === this.#mounted.key) return;
+    this.#mounted.undo();
+    const undos = mounts.map(({ host, guest }) => this.#shell.mount(guest, hostFileSystem(this.#shell.module, host)));
+    this.#mounted = { key, undo: () => undos.reverse().forEach((undo) => undo()) };
+  }
+
+  #artifacts(): Artifact[] {
+    return this.#shell.scratch.files("/out");
+  }
+
+  #post(message: FromSandbox): void {
+    this.#port.postMessage(message);
+  }
+
+  #takeMade(): RegionMade[] {
+    const made = this.#made;
+    this.#made = [];
+    return made;
+  }
+
+  readonly #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+
+  #print(stream: "stdout" | "stderr", bytes: Uint8Array): void {
+    this.#post({ type: "print", stream, text: this.#decoders[stream].decode(bytes, { stream: true }) });
+  }
+
+  #read(limit_bytes: number): Uint8Array {
+    const part = this.#reply.subarray(this.#replyRead, this.#replyRead + limit_bytes);
+    this.#replyRead += part.length;
+    return part;
+  }
+
+  /** Linear memory may have grown since: its views then have a new length at the old place. */
+  get #memory(): Space {
+    const { HEAPU8 } = this.#shell.module;
+    if (HEAPU8.length !== this.#known_bytes) {
+      this.#space.rebind(HEAPU8);
+      this.#known_bytes = HEAPU8.length;
+    }
+    return this.#space;
+  }
+
+  #hostCall(bytes: Uint8Array): void {
+    const op = bytes[0];
+    try {
+      const reply = this.#dispatch(new FrameReader(bytes));
+      if (reply) this.#answer(reply);
+    } catch (error) {
+      if (error instanceof CancelledInGuest) throw error;
+      if (op === OP.detach) return;
+      const known = error instanceof SandloomError ? error : undefined;
+      this.#answer(replyError(known?.code ?? "BadHostCall", error instanceof Error ? error.message : String(error)));
+    }
+  }
+
+  #answer(reply: Uint8Array): void {
+    this.#reply = reply;
+    this.#replyRead = 0;
+  }
+
+  /** Answers one request; undefined where the protocol has no reply. */
+  #dispatch(frame: FrameReader): Uint8Array | undefined {
+    const task = this.#task;
+    if (!task) throw new RangeError("no component runs");
+    if (frame.op !== OP.attach && frame.op !== OP.detach) this.#releaseDelivered();
+    switch (frame.op) {
+      case OP.start:
+        return replyMessage([task.kind], task.regions, task.payload, task.name);
+      case OP.allocate: {
+        const region = store.regionAllocate(task.settings.account, frame.a);
+        const address = this.#memory.attach(region, true);
+        const made = { region, bytes: store.regionInfo(region).bytes, copied_bytes: frame.b, at_ms: now_ms() };
+        store.regionRelease(region);
+        this.#made.push({ ...made, name: Buffer.from(frame.rest()).toString() });
+        return replyWords(region, address);
+      }
+      case OP.attach: {
+        const { a: region, b: writable } = frame;
+        const info = store.regionInfo(region);
+        if (info.account !== task.settings.account) throw new RangeError(`region ${region} is not of this run`);
+        return replyWords(this.#memory.attach(region, writable !== 0), info.bytes);
+      }
+      case OP.detach:
+        this.#memory.detach(frame.a);
+        return undefined;
+      case OP.trigger: {
+        const line = frame.b;
+        const name = frame.text(frame.u32());
+        const regions = this.#hold(frame.regions());
+        const payload = this.#payload(frame);
+        const ticket = ++this.#tickets;
+        this.#post({ type: "trigger", ticket, name, line, payload, regions, made: this.#takeMade() });
+        return replyWords(ticket);
+      }
+      case OP.wait: {
+        const tickets: number[] = [];
+        for (let left = frame.a; left > 0; left--) tickets.push(frame.u32());
+        this.#await(tickets);
+        return replyWords();
+      }
+      case OP.join: {
+        this.#await([frame.a]);
+        const { raised, regions, payload } = this.#joined.get(frame.a) as Joined;
+        this.#joined.delete(frame.a);
+        this.#delivered = regions;
+        return replyMessage([raised ? 1 : 0], regions, payload);
+      }
+      case OP.split: {
+        this.#post({ type: "split", rows: frame.a, row_bytes: frame.b });
+        return replyWords(this.#receive("split").n);
+      }
+      case OP.result: {
+        const regions = this.#hold(frame.regions());
+        this.#outcome = { outcome: "returned", regions, payload: this.#payload(frame) };
+        return undefined;
+      }
+      case OP.raise: {
+        const report = JSON.parse(frame.text(frame.u32())) as GuestReport;
+        this.#outcome = {
+          outcome: "raised",
+          payload: frame.rest(),
+          report: this.#explain(report),
+          fatal: report.fatal === true,
+        };
+        return undefined;
+      }
+      default:
+        throw new RangeError(`there is no host call ${frame.op}`);
+    }
+  }
+
+  /** A result's references live until the guest has attached what it wants of them, that is until its next call. */
+  #releaseDelivered(): void {
+    for (const { region } of this.#delivered) store.regionRelease(region);
+    this.#delivered = [];
+  }
+
+  #payload(frame: FrameReader): Uint8Array {
+    const limit_bytes = (this.#task as RunTask).settings.message_bytes;
+    const payload = frame.rest();
+    if (payload.length > limit_bytes)
+      throw new RangeError(
+        `a message of ${payload.length} bytes is over the limit of ${limit_bytes}: put large data into remote(...) arrays`,
+      );
+    return payload;
+  }
+
+  /** Takes the references that a message holds while it lives. */
+  #hold(regions: readonly RegionUse[]): readonly RegionUse[] {
+    const account = (this.#task as RunTask).settings.account;
+    for (const { region } of regions) {
+      if (store.regionInfo(region).account !== account) throw new RangeError(`region ${region} is not of this run`);
+      store.regionRetain(region);
+    }
+    return regions;
+  }
+
+  #explain(report: GuestReport): ErrorReport {
+    const { type, message, frames, code } = report;
+    const heapFull = type === "MemoryError" && code === undefined && this.#heapRefused;
+    const details = { type, message, frames, component: this.#task?.name };
+    if (heapFull) {
+      const limit_bytes = this.#task?.settings.heap_bytes;
+      return {
+        code: "HeapCapExceeded",
+        message: `the component's heap would grow past ${limit_bytes} bytes: raise @split(memory=...), or keep large arrays in remote(...)`,
+        details: { ...details, limit_bytes },
+      };
+    }
+    return { code: code ?? "GuestRaised", message: `${type}: ${message}`, details };
+  }
+
+  #await(tickets: readonly number[]): void {
+    this.#drain();
+    const missing = tickets.filter((ticket) => !this.#joined.has(ticket));
+    if (missing.length === 0) return;
+    for (const ticket of missing) if (ticket < 1 || ticket > this.#tickets) throw new RangeError(`there is no ticket ${ticket}`);
+    this.#post({ type: "waiting", tickets: missing, made: this.#takeMade() });
+    this.#receive("resume");
+  }
+
+  #receive<T extends ToSandbox["type"]>(type: T): Extract<ToSandbox, { type: T }> {
+    for (;;) {
+      const seen = Atomics.load(this.#control, CONTROL.wake);
+      this.#drain();
+      const at = this.#replies.findIndex((m) => m.type === type);
+      if (at >= 0) return this.#replies.splice(at, 1)[0] as Extract<ToSandbox, { type: T }>;
+      if (Atomics.load(this.#control, CONTROL.cancel) !== 0) throw new CancelledInGuest();
+      Atomics.wait(this.#control, CONTROL.wake, seen, WAIT_SLICE_MS);
+    }
+  }
+
+  #drain(): void {
+    for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
+      const message = got.message as ToSandbox;
+      if (message.type === "joined") this.#joined.set(message.ticket, message);
+      else this.#replies.push(message);
+    }
+  }
+}
+
+interface GuestReport {
+  readonly type: string;
+  readonly message: string;
+  readonly frames: readonly unknown[];
+  readonly code?: string;
+  readonly fatal?: boolean;
+}
+
+function died(code: string, message: string, details: Readonly<Record<string, unknown>> = {}): ComponentOutcome {
+  return { outcome: "died", report: { code, message, details } };
+}
+
+function describeDeath(error: unknown): string {
+  if (error instanceof RangeError) return `the interpreter's stack overflowed (${error.message})`;
+  const text = error instanceof Error ? error.message : String(error);
+  return `the interpreter died: ${text.slice(0, 500)}`;
+}
+

@@ -1,0 +1,23 @@
+/** The guest's root: environment and the files that are there before the interpreter starts, the same in build and in shells. */
+import type { EmscriptenModule } from "../runtime/emscripten.ts";
+
+export const SITE_PACKAGES = "/lib/python3.14/site-packages";
+const STDLIB = "/lib/python314.zip";
+const FIXED_MTIME = 1.7e12;
+
+/** The hash seed is part of the image; fixed here, so that two builds of one base have the same layout. */
+export const guestEnvironment: Readonly<Record<string, string>> = { PYTHONHASHSEED: "0", HOME: "/home/pyodide" };
+
+/** Puts the standard library (one shared buffer, no copy) and the folders in place. */
+export function installFiles(module: EmscriptenModule, stdlib: Uint8Array): void {
+  const fs = module.FS;
+  fs.mkdirTree("/lib");
+  fs.mkdirTree(SITE_PACKAGES);
+  fs.mkdirTree("/home/pyodide");
+  module.API["sitePackages"] = SITE_PACKAGES;
+  module.API["pyVersionTuple"] = [3, 14, 2];
+  const zip = fs.create(STDLIB, 0o100777);
+  zip.contents = stdlib;
+  zip.usedBytes = stdlib.length;
+  zip.mtime = zip.ctime = zip.atime = FIXED_MTIME;
+}

@@ -1,0 +1,176 @@
+/**
+ * A shell: Pyodide's main module and all side modules instantiated in this thread, with no image mapped. No bootstrap of
+ * Pyodide runs: whatever it would have done in memory is in the image.
+ */
+import type { EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
+import { evaluateGlue } from "../runtime/glue.ts";
+import { freezeRoot, packFileSystem, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
+import { guestEnvironment, installFiles } from "./guest-root.ts";
+import { Linker, tableFiller } from "./linker.ts";
+import type { ShellParts } from "./parts.ts";
+
+/** Where the guest may write; thrown away after every component. */
+const SCRATCH = ["/tmp", "/home/pyodide", "/out"];
+
+export interface GuestOutput {
+  /** Bytes that the guest wrote to fd 1 or 2; the view is only valid during the call. */
+  write(stream: "stdout" | "stderr", bytes: Uint8Array): void;
+}
+
+/** The synchronous calls of the guest (docs/architecture.md, "Guest and host"). */
+export interface HostCalls {
+  /** One request frame. The view is only valid during the call. */
+  call(frame: Uint8Array): void;
+  /** The next bytes of the last reply, at most `limit_bytes`. */
+  read(limit_bytes: number): Uint8Array;
+}
+
+export interface ShellOptions {
+  readonly parts: ShellParts;
+  readonly output: GuestOutput;
+  readonly host: HostCalls;
+  readonly scratch_limit_bytes: () => number;
+}
+
+export interface Shell {
+  readonly module: EmscriptenModule;
+  readonly linker: Linker;
+  readonly scratch: ScratchFolders;
+  /** Puts back what lives on the JavaScript side: linker, files, streams, working directory. */
+  resetJavaScript(): void;
+  /** Runs the Python callable at `address` with no arguments; throws what the interpreter died of. */
+  call(address: number): void;
+  /** Makes a folder of the guest show another file system; the answer takes it away again. */
+  mount(guestPath: string, type: FileSystemType): () => void;
+  readonly stackPointer: number;
+  readonly glueCacheData: () => Buffer;
+}
+
+export async function createShell(options: ShellOptions): Promise<Shell> {
+  const { parts } = options;
+  const { create, script } = evaluateGlue(parts.glue, parts.glueCache ? new Uint8Array(parts.glueCache) : undefined);
+  const errorMark = Symbol("error");
+  let scratch: ScratchFolders | undefined;
+  const module = await create({
+    noImageDecoding: true,
+    noAudioDecoding: true,
+    noWasmDecoding: false,
+    noInitialRun: true,
+    thisProgram: "python",
+    arguments: [],
+    print: (line: string) => options.output.write("stdout", Buffer.from(`${line}\n`)),
+    printErr: (line: string) => options.output.write("stderr", Buffer.from(`${line}\n`)),
+    // Without this the glue lets its ExitStatus set the exit code of this process.
+    quit: (_status: number, thrown: unknown) => {
+      throw thrown;
+    },
+    API: {
+      config: { jsglobals: {}, env: { ...guestEnvironment }, packages: [], BUILD_ID: "", stdin: undefined },
+      runtimeEnv: { IN_NODE: true, IN_NODE_ESM: true, IN_BROWSER: false },
+      lockFilePromise: Promise.resolve({
+        info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", python: "3.14.0" },
+        packages: {},
+      }),
+    },
+    locateFile: (path: string) => path,
+    preRun: [
+      (m: EmscriptenModule) => {
+        installFiles(m, new Uint8Array(parts.stdlib));
+        const index = (): PackIndex => JSON.parse(Buffer.from(parts.siteIndex).toString()) as PackIndex;
+        m.FS.mount(packFileSystem(m, index, new Uint8Array(parts.siteData)), {}, m.API["sitePackages"] as string);
+        scratch = new ScratchFolders(m, SCRATCH, options.scratch_limit_bytes);
+        m.FS.chdir("/home/pyodide");
+        Object.assign(m.ENV, guestEnvironment);
+      },
+    ],
+    __fillTable: tableFiller(parts),
+    instantiateWasm: (imports: { env: Record<string, unknown> }, done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void) => {
+      imports.env["Jsv_GetError_import"] = () => errorMark;
+      imports.env["JsvError_Check"] = (value: unknown) => value === errorMark;
+      done(new WebAssembly.Instance(parts.main, imports as unknown as WebAssembly.Imports), parts.main);
+      return {};
+    },
+  });
+  const { record } = parts;
+  if (module.HEAPU8.length < record.image_bytes && !module.growMemory(record.image_bytes))
+    throw new RangeError(`linear memory cannot grow to ${record.image_bytes} bytes`);
+  const linker = new Linker(module, parts);
+  linker.link();
+  const files = scratch as unknown as ScratchFolders;
+  const fs = module.FS;
+
+  const device = fs.makedev(64, 0);
+  fs.registerDevice(device, {
+    open: (stream: FsStream & { seekable?: boolean }) => {
+      stream.seekable = false;
+    },
+    close: () => undefined,
+    write: (_: FsStream, buffer: Uint8Array, offset: number, length: number) => {
+      options.host.call(new Uint8Array(buffer.buffer, offset, length));
+      return length;
+    },
+    read: (_: FsStream, buffer: Uint8Array, offset: number, length: number) => {
+      const reply = options.host.read(length);
+      new Uint8Array(buffer.buffer, offset, reply.length).set(reply);
+      return reply.length;
+    },
+  });
+  fs.mkdev("/dev/sandloom", 0o666, device);
+  for (const [fd, name] of [
+    [1, "stdout"],
+    [2, "stderr"],
+  ] as const) {
+    const stream = fs.streams[fd] as FsStream;
+    stream.stream_ops = {
+      ...stream.stream_ops,
+      write: (_: FsStream, buffer: Uint8Array, offset: number, length: number) => {
+        options.output.write(name, new Uint8Array(buffer.buffer, offset, length));
+        return length;
+      },
+    };
+  }
+  const thaw = freezeRoot(module);
+  const standard = fs.streams.slice(0, 3).map((s) => ({ stream: s as FsStream, ops: (s as FsStream).stream_ops }));
+
+  return {
+    module,
+    linker,
+    scratch: files,
+    resetJavaScript: () => {
+      linker.reset();
+      for (let fd = 3; fd < fs.streams.length; fd++) {
+        const stream = fs.streams[fd];
+        (stream?.stream_ops["close"] as ((s: FsStream) => void) | undefined)?.(stream as FsStream);
+      }
+      fs.streams.length = 0;
+      standard.forEach(({ stream, ops }, fd) => {
+        fs.streams[fd] = stream;
+        stream.fd = fd;
+        stream.position = 0;
+        stream.stream_ops = ops;
+      });
+      fs.currentPath = "/home/pyodide";
+      files.reset();
+    },
+    call: (address) => {
+      const result = module._PyObject_CallNoArgs(address);
+      if (result) module._Py_DecRef(result);
+      else throw new Error("the entry of the image raised");
+    },
+    mount: (guestPath, type) => {
+      const made = thaw(() => {
+        const missing: string[] = [];
+        for (let at = guestPath; at !== "/" && !fs.analyzePath(at).exists; at = at.slice(0, at.lastIndexOf("/")) || "/") missing.push(at);
+        fs.mkdirTree(guestPath);
+        return missing;
+      });
+      fs.mount(type, {}, guestPath);
+      return () => {
+        fs.unmount(guestPath);
+        thaw(() => made.forEach((folder) => fs.rmdir(folder)));
+      };
+    },
+    stackPointer: record.stackPointer,
+    glueCacheData: () => script.createCachedData(),
+  };
+}
