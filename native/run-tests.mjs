@@ -1,6 +1,6 @@
 // Builds and runs the C++ unit tests, without Node or gyp:  node native/run-tests.mjs [address|thread] [doctest arguments]
 //
-// Compiled files are kept under build-<sanitizer>/ and reused when neither they nor a header changed.
+// Compiled files are kept under .sandloom/native-tests-<sanitizer>/ and reused when neither they nor a header changed.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -16,7 +16,7 @@ const [first = "", ...rest] = process.argv.slice(2);
 const sanitizer = first in sanitizers ? first : "plain";
 const arguments_ = sanitizer === "plain" && first !== "" ? [first, ...rest] : rest;
 const flags = sanitizers[sanitizer] ?? [];
-const out = join(native, `build-${sanitizer}`);
+const out = join(native, "../.sandloom", `native-tests-${sanitizer}`);
 
 const inFolders = (extension) =>
   ["base", "memory", "test"].flatMap((folder) =>

@@ -10,13 +10,14 @@ import { data, root, state } from "./bootstrap/paths.mjs";
 const TOLERANCE = 1e-9;
 
 /** @typedef {{ good: boolean, text: string }} Verdict */
+/** @typedef {{ app: string[], out: string, result: unknown }} Run the command's arguments, its folder, what it returned */
 /**
  * @typedef {object} Demonstration
  * @property {string} title
  * @property {string} example folder under examples/
  * @property {string} folder name of the folder under .sandloom/demo that the run writes to
  * @property {string[]} options
- * @property {(result: unknown, options: string[]) => Promise<Verdict>} check
+ * @property {(run: Run) => Promise<Verdict>} check
  */
 
 // Relative, as a person would type them: the command runs in the root.
@@ -31,51 +32,59 @@ const demonstrations = [
     example: "tpcds-q1",
     folder: "tpcds-q1",
     options: ["--mount", `${tpcdsFolder}:/data`],
-    check: async (result) => equalsDuckDB(result),
+    check: async ({ result }) => equalsDuckDB(result),
   },
   {
     title: "Logistic regression on scikit-learn's breast cancer data",
     example: "logistic-regression",
     folder: "logistic-regression",
     options: ["--mount", `${dataFolder}:/data`],
-    check: (result, options) => equalsCPython(result, options, closeEnough),
+    check: (run) => equalsCPython(run, closeEnough),
   },
   {
     title: "The same program on 200,000 synthetic rows",
     example: "logistic-regression",
     folder: "logistic-regression-synthetic",
     options: ["--set", "rows=200000", "--set", "rounds=20"],
-    check: (result, options) => equalsCPython(result, options, closeEnough),
+    check: (run) => equalsCPython(run, closeEnough),
   },
   {
     title: "A chain of 16 and a fan-out of 64 small functions over a 1 MiB array",
     example: "small-functions",
     folder: "small-functions",
     options: [],
-    check: (result, options) => equalsCPython(result, options, exactlyEqual),
+    check: (run) => equalsCPython(run, exactlyEqual),
   },
 ];
 
 /** @param {unknown} result @returns {Verdict} */
 function equalsDuckDB(result) {
-  const expected = JSON.parse(readFileSync(tpcdsAnswer, "utf8"));
+  const expected = readJson(tpcdsAnswer);
   return isDeepStrictEqual(result, expected)
     ? { good: true, text: `equals DuckDB's answer (${expected.c_customer_id.length} rows)` }
     : { good: false, text: "differs from DuckDB's answer" };
 }
 
 /**
- * @param {unknown} result
- * @param {string[]} options
+ * @param {Run} run
  * @param {(result: unknown, expected: unknown) => Verdict} compare
  * @returns {Promise<Verdict>}
  */
-async function equalsCPython(result, options, compare) {
+async function equalsCPython({ app, out, result }, compare) {
   if (spawnSync("python3", ["-c", "import numpy"], { stdio: "ignore" }).status !== 0)
     return { good: true, text: "ran; not compared with CPython, because python3 here has no NumPy" };
-  const { code, output } = await sandloom([...options, "--local", "--json"], "pipe");
+  // CPython takes the number of parts that the run chose for each `split` without one.
+  const { splits } = readJson(join(out, "run.json"));
+  const { code, output } = await sandloom([...app, "--local", "--json"], "pipe", {
+    SANDLOOM_SPLITS: JSON.stringify(splits),
+  });
   if (code !== 0) return { good: false, text: `the same program under CPython ended with exit code ${code}` };
   return compare(result, JSON.parse(output).result);
+}
+
+/** @param {string} path */
+function readJson(path) {
+  return JSON.parse(readFileSync(path, "utf8"));
 }
 
 /** @param {unknown} result @param {unknown} expected @returns {Verdict} */
@@ -105,12 +114,14 @@ function weightsOf(result) {
 /**
  * @param {string[]} args what follows `sandloom run`
  * @param {"inherit" | "pipe"} stdout
+ * @param {Record<string, string>} [variables]
  * @returns {Promise<{ code: number, output: string }>}
  */
-function sandloom(args, stdout) {
+function sandloom(args, stdout, variables) {
   const command = [join(root, "bin/sandloom.js"), "run", ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, command, { cwd: root, stdio: ["inherit", stdout, "inherit"] });
+    const env = { ...process.env, ...variables };
+    const child = spawn(process.execPath, command, { cwd: root, env, stdio: ["inherit", stdout, "inherit"] });
     let output = "";
     child.stdout?.setEncoding("utf8").on("data", (chunk) => (output += chunk));
     child.on("error", reject);
@@ -131,7 +142,7 @@ async function demonstrate({ example, folder, options, check }) {
   console.log(styleText("dim", `$ sandloom run ${shown.join(" ")}\n`));
   const { code } = await sandloom(shown, "inherit");
   if (interrupted || code !== 0) return { good: false, text: `ended with exit code ${code}` };
-  return check(JSON.parse(readFileSync(join(out, "result.json"), "utf8")), app);
+  return check({ app, out, result: readJson(join(out, "result.json")) });
 }
 
 // The command that runs at the moment gets Ctrl-C too, and cleans up; this process waits for it and then stops.

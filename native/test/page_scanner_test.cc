@@ -14,7 +14,6 @@ TEST_SUITE("page scanner") {
   TEST_CASE("both ways find the same pages: the written ones of a private mapping") {
     const PageScanner by_pagemap(PageScanner::Method::kPagemap);
     const PageScanner& by_default = PageScanner::ofProcess();  // the ioctl, where the kernel has it
-    MESSAGE("default method is " << (by_default.method() == PageScanner::Method::kScanIoctl ? "PAGEMAP_SCAN" : "pagemap"));
     constexpr std::size_t kPages = 6000;
     const FileDescriptor file = FileDescriptor::memfd("scanned", kPages * kPageBytes);
     file.writeAt(std::vector<std::byte>(kPages * kPageBytes, std::byte{1}), 0);

@@ -4,8 +4,8 @@ import type { Terminal } from "./terminal.ts";
 
 /** The Node API as the commands use it. */
 export interface Api {
-  createCluster(options?: ClusterOptions): Promise<Cluster>;
-  doctor(): Promise<Doctor>;
+  readonly createCluster: (options?: ClusterOptions) => Promise<Cluster>;
+  readonly doctor: () => Promise<Doctor>;
 }
 
 export interface Context {

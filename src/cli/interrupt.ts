@@ -25,19 +25,6 @@ export class Interrupt implements Disposable {
     this.signal.throwIfAborted();
   }
 
-  /** Waits for something that cannot be cancelled itself, as long as nobody interrupts. */
-  async race<T>(promise: Promise<T>): Promise<T> {
-    this.check();
-    const { promise: interrupted, reject } = Promise.withResolvers<never>();
-    const stop = (): void => reject(this.signal.reason);
-    this.signal.addEventListener("abort", stop);
-    try {
-      return await Promise.race([promise, interrupted]);
-    } finally {
-      this.signal.removeEventListener("abort", stop);
-    }
-  }
-
   [Symbol.dispose](): void {
     this.#listening[Symbol.dispose]();
   }

@@ -1,7 +1,7 @@
 /** The command line: commands, options, help; errors become one block and an exit code. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import { BadInput } from "../graph/errors.ts";
+import { BadInput, Cancelled } from "../graph/errors.ts";
 import type { RunFlags } from "./commands/run.ts";
 import type { Api, Context } from "./context.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from "./exit.ts";
@@ -21,13 +21,22 @@ export async function main(argv: readonly string[], surroundings: Surroundings =
   const outcome: Outcome = { code: EXIT.ok, app: undefined };
   const program = commands({ terminal, loadApi }, outcome);
   try {
+    refuseAppAsCommand(argv[0]);
     await program.parseAsync(argv, { from: "user" });
     return outcome.code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    await showError(terminal, error, outcome.app);
-    return exitCodeOf(error);
+    // What Node's own functions throw when an interrupt ends them.
+    const shown = error instanceof Error && error.name === "AbortError" ? new Cancelled("interrupted") : error;
+    await showError(terminal, shown, outcome.app);
+    return exitCodeOf(shown);
   }
+}
+
+/** `sandloom app.py` is an easy slip, and "unknown command" alone would not help. */
+function refuseAppAsCommand(first: string | undefined): void {
+  if (first === undefined || first.startsWith("-") || !/\.py$|\//.test(first)) return;
+  throw new BadInput(`"${first}" is no command: to run it, write 'sandloom run ${first}'`, { command: first });
 }
 
 interface Outcome {
@@ -50,6 +59,7 @@ async function showError(terminal: Terminal, error: unknown, app: string | undef
 function commands(context: Context, outcome: Outcome): Command {
   const { out, err } = context.terminal;
   const program = new Command("sandloom")
+    .usage("<command> [options]")
     .description(
       "Runs Python programs that outgrow one function: marks become components, each in a sandbox of its own.",
     )
@@ -79,22 +89,24 @@ function commands(context: Context, outcome: Outcome): Command {
       "-s, --set <key=value>",
       "set one key of the event, after --event; outer.inner=value nests; repeatable",
       collect,
-      [],
     )
     .option(
       "-m, --mount <DIR[:/path]>",
       "let components read a folder, at the same path or at /path; repeatable",
       collect,
-      [],
     )
     .option("--local", "run it as plain Python with the python3 on PATH, without components")
-    .option("--timeout <duration>", "time that the run may take: 500ms, 30s, 1m30s (default: 5m)", parseDuration)
+    .option(
+      "--timeout <duration>",
+      "time that the run may take: 500ms, 30s, 1m30s (default: 5m)",
+      naming("--timeout", parseDuration),
+    )
     .option(
       "--memory <size>",
       "bytes that its memory components may hold together: 512MiB, 2GB (default: 4GiB)",
-      parseSize,
+      naming("--memory", parseSize),
     )
-    .option("--cpus <n>", "CPUs that its components may use together (default: all)", parseCpus)
+    .option("--cpus <n>", "CPUs that its components may use together (default: all)", naming("--cpus", parseCpus))
     .option(
       "-o, --out <DIR>",
       "folder for graph.json, components/, modules/, run.json, result.json (default: .sandloom/runs/<run>)",
@@ -146,14 +158,6 @@ function commands(context: Context, outcome: Outcome): Command {
       const { doctorCommand } = await import("./commands/doctor.ts");
       outcome.code = await doctorCommand(context, flags);
     });
-
-  // `sandloom app.py` is an easy slip, and "unknown command" alone would not help.
-  program.argument("[command]").action((command: string | undefined) => {
-    if (command === undefined) return program.help({ error: true });
-    if (/\.py$|\//.test(command))
-      throw new BadInput(`"${command}" is no command: to run it, write 'sandloom run ${command}'`, { command });
-    return program.error(`error: unknown command '${command}'`);
-  });
   return program;
 }
 
@@ -169,8 +173,19 @@ const RUN_EXAMPLES = `Examples:
   echo '{}' | sandloom run app.py --event - --json | jq .result
   sandloom run app.py --local`;
 
-function collect(value: string, earlier: readonly string[]): string[] {
+function collect(value: string, earlier: readonly string[] = []): string[] {
   return [...earlier, value];
+}
+
+/** Puts the option's name in front of what is wrong with its value. */
+function naming<T>(option: string, parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw error instanceof BadInput ? new BadInput(`${option} ${error.message}`, error.details) : error;
+    }
+  };
 }
 
 function versionOfPackage(): string {

@@ -1,5 +1,5 @@
 /** What a person sees of one run, or what a program reads of it with `--json`. */
-import { type CompiledApp, reportOf, type RunResult, timelineOf } from "../cluster/api.ts";
+import { type CompiledApp, type RunResult, timelineOf } from "../cluster/api.ts";
 import type { ResourceReport, RunEvent } from "../graph/events.ts";
 import { Cancelled, SandloomError } from "../graph/errors.ts";
 import { LiveView } from "./live.ts";
@@ -16,31 +16,39 @@ import { timelineText } from "./text/timeline.ts";
 /** `full`: everything, for people. `quiet`: the result only. `json`: one document only. */
 export type ViewMode = "full" | "quiet" | "json";
 
-export interface RunShown {
+export interface RunViewOptions {
   readonly id: string;
+  /** The folder that the run writes. */
   readonly out: string;
-  readonly events: readonly RunEvent[];
-  readonly image_bytes: number;
+  readonly mode: ViewMode;
 }
 
 export class RunView implements Disposable {
   readonly #terminal: Terminal;
   readonly #mode: ViewMode;
-  readonly #progress = new Progress();
+  readonly #id: string;
+  readonly #out: string;
+  readonly #events: RunEvent[] = [];
+  readonly #progress: Progress = new Progress();
   readonly #live: LiveView;
   #labelWidth = 0;
+  #first = true;
   /** When the first event came: from there on the clock goes on between events. */
   #began_ms: number | undefined;
 
-  constructor(terminal: Terminal, mode: ViewMode) {
+  constructor(terminal: Terminal, options: RunViewOptions) {
     this.#terminal = terminal;
-    this.#mode = mode;
+    this.#mode = options.mode;
+    this.#id = options.id;
+    this.#out = options.out;
     this.#live = new LiveView(terminal.err, () => this.#status());
   }
 
   /** One line about what the system does. */
   say(line: string): void {
-    if (this.#mode === "full") this.#live.print(this.#terminal.err.paint("dim", line));
+    if (this.#mode !== "full") return;
+    this.#first = false;
+    this.#live.print(this.#terminal.err.paint("dim", line));
   }
 
   compiled(app: CompiledApp, took_ms: number): void {
@@ -58,72 +66,71 @@ export class RunView implements Disposable {
 
   event(event: RunEvent): void {
     this.#began_ms ??= performance.now() - event.t_ms;
+    this.#events.push(event);
     this.#progress.take(event);
     if (event.type !== "printed" || this.#mode !== "full") return;
     const label = this.#progress.labelOf(event.component);
     this.#live.print(indent(printedText(event, label, this.#labelWidth, this.#terminal.err.paint), "  "));
   }
 
-  returned(run: RunShown, result: RunResult): void {
+  returned({ value, artifacts, record }: RunResult): void {
     this.#end();
     const { out } = this.#terminal;
-    if (this.#mode === "json") {
-      const { value, artifacts, record } = result;
-      const document = { run: run.id, out: run.out, result: value, artifacts, report: record.report };
-      return out.write(`${JSON.stringify(document)}\n`);
-    }
+    if (this.#mode === "json") return this.#document({ result: value, artifacts, report: record.report });
     if (this.#mode === "full") this.#section("result");
-    out.write(`${jsonText(result.value, out.columns)}\n`);
+    out.write(`${jsonText(value, out.columns)}\n`);
     if (this.#mode === "quiet") return;
-    this.#timeline(run);
-    this.#report(result.record.report, run);
-    const artifacts = result.artifacts.map((artifact) => `${artifact.path} (${bytesText(artifact.bytes)})`);
-    if (artifacts.length > 0) this.#section("artifacts", artifacts.join(", "));
-    this.#wrote(run);
+    this.#timeline();
+    this.#report(record.report);
+    const files = artifacts.map((artifact) => `${artifact.path} (${bytesText(artifact.bytes)})`);
+    if (files.length > 0) this.#section("artifacts", files.join(", "));
+    this.#wrote();
   }
 
   /** What there is to see of a run that failed; the error itself is shown by whoever handles it. */
-  failed(run: RunShown, error: unknown): void {
+  failed(error: unknown): void {
     this.#end();
-    if (this.#mode === "json") {
-      const document = { run: run.id, out: run.out, error: SandloomError.from(error).toReport() };
-      return this.#terminal.out.write(`${JSON.stringify(document)}\n`);
-    }
+    if (this.#mode === "json") return this.#document({ error: SandloomError.from(error).toReport() });
     if (this.#mode === "quiet") return;
     if (error instanceof Cancelled) this.#section("cancelled", cancelledText(this.#progress));
-    const started = run.events.some((event) => event.type === "component-started");
-    if (started) {
-      this.#timeline(run);
-      this.#report(reportOf(run.events, { image_bytes: run.image_bytes }), run);
+    if (this.#events.some((event) => event.type === "component-started")) {
+      this.#timeline();
+      this.#wrote();
     }
-    this.#wrote(run);
-    this.#live.print("");
+    // The error stands apart from what the run showed.
+    if (!this.#first) this.#live.print("");
   }
 
   [Symbol.dispose](): void {
     this.#end();
   }
 
-  #timeline(run: RunShown): void {
-    this.#section("timeline");
-    const { columns, paint } = this.#terminal.err;
-    this.#live.print(indent(timelineText(timelineOf(run.events), { columns: columns - 2, paint }), "  "));
+  #document(content: Readonly<Record<string, unknown>>): void {
+    this.#terminal.out.write(`${JSON.stringify({ run: this.#id, out: this.#out, ...content })}\n`);
   }
 
-  #report(report: ResourceReport, run: RunShown): void {
+  #timeline(): void {
+    this.#section("timeline");
+    const { columns, paint } = this.#terminal.err;
+    this.#live.print(indent(timelineText(timelineOf(this.#events), { columns: columns - 2, paint }), "  "));
+  }
+
+  #report(report: ResourceReport): void {
     this.#section("resources", "GB = 1e9 bytes");
-    const wall_ms = run.events.at(-1)?.t_ms ?? 0;
+    const wall_ms = this.#events.at(-1)?.t_ms ?? 0;
     this.#live.print(indent(reportText(report, wall_ms, this.#terminal.err.paint), "  "));
   }
 
-  #wrote(run: RunShown): void {
-    const text = folderText(run.out, this.#terminal.cwd);
+  #wrote(): void {
+    const text = folderText(this.#out, this.#terminal.cwd);
     if (text !== "") this.#section("wrote", text);
   }
 
   #section(title: string, more = ""): void {
     const { paint } = this.#terminal.err;
-    this.#live.print(`\n${paint("bold", title)}${more === "" ? "" : `  ${paint("dim", more)}`}`);
+    const gap = this.#first ? "" : "\n";
+    this.#first = false;
+    this.#live.print(`${gap}${paint("bold", title)}${more === "" ? "" : `  ${paint("dim", more)}`}`);
   }
 
   #status(): string | undefined {

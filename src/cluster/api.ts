@@ -15,7 +15,6 @@ import type { RunEvent, RunRecord } from "../graph/events.ts";
 import type { Limits } from "../graph/limits.ts";
 import type { ResourceGraph } from "../graph/resource-graph.ts";
 
-export { reportOf } from "../materializer/report.ts";
 export { timelineOf, type TimelineRow } from "../materializer/timeline.ts";
 
 export interface ClusterOptions {

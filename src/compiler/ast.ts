@@ -342,7 +342,7 @@ export function children(node: Node): Node[] {
 }
 
 /** A node and all below it, parents first; `enter` returns false to leave out what is below a node. */
-export function walk(node: Node, enter: (node: Node) => boolean | void): void {
+export function walk(node: Node, enter: (node: Node) => boolean | undefined | void): void {
   const stack: Node[] = [node];
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     if (enter(top) === false) continue;

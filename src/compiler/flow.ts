@@ -76,6 +76,10 @@ export class Flow {
   readonly #program: Program;
   readonly #memory: Memory;
   readonly #names = new Map<Scope, Map<string, Value>>();
+  readonly #scopes = new Map<Scope, number>();
+  /** Names whose value is being found, and those of them that were met again. */
+  readonly #open = new Set<string>();
+  readonly #cut = new Set<string>();
   /** What the parameters of a function may be, from all its call sites. */
   readonly #arguments = new Map<FunctionNode, Map<string, Map<string, Root>>>();
 
@@ -207,12 +211,26 @@ export class Flow {
     if (!known) this.#names.set(meaning.scope, (known = new Map()));
     const found = known.get(name);
     if (found) return found;
-    // A name that is bound with itself adds nothing to itself.
-    known.set(name, FRESH);
+    const key = `${name}@${this.#scopeNumber(meaning.scope)}`;
+    // A name that is bound with itself adds nothing to itself; what was found on the way round is not the whole of it.
+    if (this.#open.has(key)) {
+      this.#cut.add(key);
+      return FRESH;
+    }
+    if (this.#open.size > 64) return UNKNOWN;
+    this.#open.add(key);
     const bindings = meaning.scope.bindings.get(name) ?? [];
     const value = join(bindings.filter((one) => one.kind !== "augmented").map((one) => this.#binding(module, meaning.scope, name, one)));
-    known.set(name, value);
+    this.#open.delete(key);
+    this.#cut.delete(key);
+    if (this.#cut.size === 0) known.set(name, value);
     return value;
+  }
+
+  #scopeNumber(scope: Scope): number {
+    const number = this.#scopes.get(scope) ?? this.#scopes.size;
+    this.#scopes.set(scope, number);
+    return number;
   }
 
   #binding(module: AppModule, scope: Scope, name: string, binding: Binding): Value {

@@ -1,5 +1,6 @@
 /** The options of @split: constants that become caps of the component, and the parameters that it writes. */
 import { parameters, type Call, type Constant, type Expression, type FunctionNode } from "./ast.ts";
+import type { Static } from "typebox";
 import type { Caps } from "../graph/resource-graph.ts";
 import type { Findings } from "./refusals.ts";
 import type { SourceText } from "./text.ts";
@@ -16,7 +17,7 @@ const BYTES: Readonly<Record<string, number>> = {
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, min: 60_000, h: 3_600_000 };
 
 export interface Options {
-  readonly caps: Caps;
+  readonly caps: Static<typeof Caps>;
   readonly writes: readonly string[];
 }
 
@@ -55,7 +56,7 @@ export function readOptions(call: Call, owner: FunctionNode, source: SourceText,
       if (Math.round(ms) >= 1) caps.timeout_ms = Math.round(ms);
       else refuse(value, 'timeout= is seconds, or a text such as "10s" or "500ms", as a constant');
     } else if (arg === "writes") {
-      const names = value._ === "Tuple" || value._ === "List" || value._ === "Set" ? value.elts.map(text) : [undefined];
+      const names = value._ === "Tuple" || value._ === "List" ? value.elts.map(text) : [undefined];
       if (names.every((name) => name !== undefined)) writes = checkWrites(names, value, owner, source, findings);
       else refuse(value, 'writes= is a tuple of parameter names, such as ("x",)');
     } else refuse(value, arg === undefined ? "@split takes no **options" : `@split has no option ${arg}=`);
@@ -84,11 +85,11 @@ function checkWrites(
   return names.filter((name) => known.has(name));
 }
 
-/** `split(x)`, `split(x, n)`, `split(x, n=4)`. */
+/** `split(x)`, `split(x, n)`. */
 export function checkSplitCall(call: Call, source: SourceText, findings: Findings): void {
-  const unknown = call.keywords.find((keyword) => keyword.arg !== undefined && keyword.arg !== "n");
-  if (unknown) findings.refuse(source, call, "bad-split-option", `split(x, n) has no option ${unknown.arg}=`);
-  const n = call.args[1] ?? call.keywords.find((keyword) => keyword.arg === "n")?.value;
+  const option = call.keywords.find((keyword) => keyword.arg !== undefined);
+  if (option) findings.refuse(source, call, "bad-split-option", `split(x, n) takes its arguments by position, not ${option.arg}=`);
+  const n = call.args[1];
   if (!n) return;
   const negative = n._ === "UnaryOp" && n.op === "USub";
   const whole = n._ === "Constant" && n.kind === "int" && Number(n.value ?? 1) >= 1;

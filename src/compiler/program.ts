@@ -1,8 +1,8 @@
 /** The application as modules, functions and components. */
-import { isFunction, walk, type Expression, type FunctionNode, type Node } from "./ast.ts";
+import { isFunction, walk, type Expression, type FunctionNode, type Node, type Placed } from "./ast.ts";
 import { Names, type AppModule, type Meaning } from "./names.ts";
 import { readOptions, type Options } from "./options.ts";
-import type { Findings } from "./refusals.ts";
+import type { Findings, Rule } from "./refusals.ts";
 
 /** A function that is called by its name: at the top level of a module. */
 export interface AppFunction {
@@ -11,7 +11,10 @@ export interface AppFunction {
 }
 
 export interface Component extends AppFunction {
-  /** In the graph: the function's name, with its module's where two modules have one. */
+  /**
+   * In the graph: the function's name, with its module's where two modules have one. Without dots: the guest imports a
+   * component's program by this name.
+   */
   readonly name: string;
   readonly entry: boolean;
   readonly options: Options;
@@ -44,7 +47,7 @@ export class Program {
     const taken = new Set<string>();
     for (const one of marked) {
       const shared = (count.get(one.node.name) ?? 0) > 1;
-      const name = asciiName(shared ? `${one.module.name}.${one.node.name}` : one.node.name, taken);
+      const name = asciiName(shared ? `${one.module.name.replaceAll(".", "__")}__${one.node.name}` : one.node.name, taken);
       this.#add({ ...one, name, entry: false });
     }
     if (this.#main) {
@@ -107,12 +110,13 @@ export class Program {
     const found: Omit<Component, "name" | "entry">[] = [];
     walk(module.tree, (node) => {
       if (inMainGuard(module, node)) return false;
-      if (!isFunction(node) && node._ !== "ClassDef") return;
+      if (!isFunction(node) && node._ !== "ClassDef") return undefined;
       const decorators = node.decorator_list;
       const splits = decorators.filter((one) => this.decoratorMarker(module, one) === "split");
       const split = splits[0];
-      if (!split) return;
-      const refuse = findings.refuse.bind(findings, module.source);
+      if (!split) return undefined;
+      const refuse = (at: Placed, rule: Rule, message: string): undefined =>
+        void findings.refuse(module.source, at, rule, message);
       if (node._ === "ClassDef") return refuse(split, "split-not-top-level", `@split is on class ${node.name}`);
       const top = (module.tree.body as readonly Node[]).includes(node);
       const conditional = !top && [...module.around(node)].every((up) => !isFunction(up) && up._ !== "ClassDef" && up._ !== "Lambda");
@@ -133,8 +137,10 @@ export class Program {
       if (bindings.length > 1) {
         const again = bindings.find((one) => one.node !== node)?.node ?? node;
         refuse(again, "duplicate-component", `${node.name} is bound again in the module that defines it as a component`);
+        return undefined;
       }
       found.push({ module, node, options, splitDecorator: split });
+      return undefined;
     });
     return found;
   }
@@ -166,7 +172,7 @@ export function inMainGuard(module: AppModule, node: Node): boolean {
 
 /** Names of the graph are ASCII: other letters of Python's identifiers are written as their code points. */
 function asciiName(name: string, taken: Set<string>): string {
-  const ascii = name.replace(/[^A-Za-z0-9_.]/gu, (letter) => `_u${letter.codePointAt(0)?.toString(16)}_`);
+  const ascii = name.replace(/[^A-Za-z0-9_]/gu, (letter) => `_u${letter.codePointAt(0)?.toString(16)}_`);
   let unique = ascii;
   for (let number = 2; taken.has(unique); number++) unique = `${ascii}_${number}`;
   taken.add(unique);

@@ -54,7 +54,7 @@ export class SandboxCell {
     this.#image = image;
     await this.#pool.run(
       { type: "make", sandbox: this.id, parts, control: this.#control.buffer as SharedArrayBuffer, port: this.#workerPort, image },
-      { transferList: [this.#workerPort], signal: this.#abort.signal },
+      { transferList: [this.#workerPort] as never, signal: this.#abort.signal },
     );
   }
 

@@ -3,7 +3,7 @@
  * synchronous while a component runs; what it waits for arrives on a port and is announced by a wake word.
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
-import { type ErrorReport, SandloomError, SandboxDied, WroteReadOnlyComponent } from "../graph/errors.ts";
+import { type ErrorReport, SandboxDied, WroteReadOnlyComponent } from "../graph/errors.ts";
 import { createSpace, type Space, store } from "../fabric/store.ts";
 import { FrameReader, OP, replyError, replyMessage, replyWords } from "./frames.ts";
 import {
@@ -221,8 +221,8 @@ export class Sandbox {
     } catch (error) {
       if (error instanceof CancelledInGuest) throw error;
       if (op === OP.detach) return;
-      const known = error instanceof SandloomError ? error : undefined;
-      this.#answer(replyError(known?.code ?? "BadHostCall", error instanceof Error ? error.message : String(error)));
+      const known = error as { code?: string };
+      this.#answer(replyError(known.code ?? "BadHostCall", error instanceof Error ? error.message : String(error)));
     }
   }
 

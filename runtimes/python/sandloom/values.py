@@ -385,7 +385,7 @@ def _encoder_of(kind, value):
 
 def _find_encoder(kind, value):
     """The encoder of a type that is not in the table; types whose encoder never changes are added to it."""
-    if kind.__module__.startswith("pandas."):
+    if kind.__module__.partition(".")[0] == "pandas":
         from . import frames
 
         found = frames.encoder_of(kind)

@@ -1,7 +1,6 @@
 /** `sandloom run`: options in, one run, and what there is to see of it. */
 import { basename, join } from "node:path";
-import type { CompiledApp, RunOptions, RunResult } from "../../cluster/api.ts";
-import type { RunEvent } from "../../graph/events.ts";
+import type { RunOptions } from "../../cluster/api.ts";
 import type { Limits } from "../../graph/limits.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
@@ -14,8 +13,8 @@ import { RunView } from "../run-view.ts";
 /** As commander hands them over; durations, sizes and CPUs are parsed already. */
 export interface RunFlags {
   event?: string;
-  set: string[];
-  mount: string[];
+  set?: string[];
+  mount?: string[];
   local?: boolean;
   timeout?: number;
   memory?: number;
@@ -29,29 +28,45 @@ export interface RunFlags {
 export async function runCommand(context: Context, app: string, flags: RunFlags): Promise<ExitCode> {
   const { terminal } = context;
   const path = resolveApp(app, terminal.cwd);
-  const mounts = parseMounts(flags.mount, terminal.cwd);
+  const mounts = parseMounts(flags.mount ?? [], terminal.cwd);
   const id = runId(path, new Date());
   const out = resolveOut(flags.out ?? join(".sandloom", "runs", id), terminal.cwd, "--out");
-  const event = await readEvent(flags.event, flags.set, terminal);
+  const event = await readEvent(flags.event, flags.set ?? [], terminal);
   if (flags.local) {
     const { runLocally } = await import("./local.ts");
     return runLocally(context, { path, event, mounts, flags, out: flags.out === undefined ? undefined : out });
   }
   const options = { id, event, mounts, limits: limitsOf(flags), outDir: out, keep: flags.keep ?? false };
-  return runOnCluster(context, { path, flags, options, out });
+  return runOnCluster(context, { path, flags, id, out, options });
 }
 
 interface Job {
   readonly path: string;
   readonly flags: RunFlags;
-  readonly options: RunOptions;
+  readonly id: string;
   readonly out: string;
+  readonly options: RunOptions;
 }
 
-async function runOnCluster(context: Context, { path, flags, options, out }: Job): Promise<ExitCode> {
-  const { terminal } = context;
-  using view = new RunView(terminal, flags.json === true ? "json" : flags.quiet === true ? "quiet" : "full");
-  using interrupt = new Interrupt(terminal, (text) => view.say(text));
+async function runOnCluster(context: Context, job: Job): Promise<ExitCode> {
+  const { json, quiet } = job.flags;
+  using view = new RunView(context.terminal, {
+    id: job.id,
+    out: job.out,
+    mode: json ? "json" : quiet ? "quiet" : "full",
+  });
+  using interrupt = new Interrupt(context.terminal, (text) => view.say(text));
+  try {
+    await watchRun(context, job, view, interrupt);
+    return EXIT.ok;
+  } catch (error) {
+    view.failed(error);
+    throw error;
+  }
+}
+
+async function watchRun(context: Context, job: Job, view: RunView, interrupt: Interrupt): Promise<void> {
+  const { path, flags, options } = job;
   const { createCluster } = await context.loadApi();
   interrupt.check();
   const started_ms = performance.now();
@@ -60,30 +75,18 @@ async function runOnCluster(context: Context, { path, flags, options, out }: Job
     ...(flags.cpus === undefined ? {} : { cpus: flags.cpus }),
   });
   interrupt.check();
-  const compiled: CompiledApp = await cluster.compile(path, { signal: interrupt.signal });
+  const compiled = await cluster.compile(path, { signal: interrupt.signal });
   view.compiled(compiled, performance.now() - started_ms);
-  writeCompiled(out, compiled);
+  writeCompiled(job.out, compiled);
 
   const run = cluster.run(compiled, { ...options, signal: interrupt.signal });
-  const events: RunEvent[] = [];
   // Handled from here on: it may reject while its events are still read.
-  const result = run.result.then(
-    (value) => ({ value }),
-    (error: unknown) => ({ error }),
-  );
-  for await (const event of run.events) {
-    events.push(event);
-    view.event(event);
-  }
-  const outcome = await result;
-  const shown = { events, image_bytes: cluster.image_bytes, id: run.id, out };
-  if ("error" in outcome) {
-    view.failed(shown, outcome.error);
-    throw outcome.error;
-  }
-  writeResult(out, outcome.value.value);
-  view.returned(shown, outcome.value satisfies RunResult);
-  return EXIT.ok;
+  const settled = Promise.allSettled([run.result]);
+  for await (const event of run.events) view.event(event);
+  const [result] = await settled;
+  if (result.status === "rejected") throw result.reason;
+  writeResult(job.out, result.value.value);
+  view.returned(result.value);
 }
 
 /** The time of a run has to hold for its components too: `main` is one of them. */

@@ -56,7 +56,7 @@ function refusalText(refusal: RefusalShown, context: ErrorContext): string {
   const source = context.sourceLine(refusal.file, refusal.line);
   if (source !== undefined) {
     // Tabs before the column stay tabs, so that the caret stands under it whatever a tab's width is.
-    const before = [...source]
+    const before = Array.from(source)
       .slice(0, refusal.column - 1)
       .join("")
       .replaceAll(/[^\t]/gu, " ");

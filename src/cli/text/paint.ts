@@ -14,7 +14,7 @@ export function paintFor(stream: NodeJS.WriteStream): Paint {
 
 /** Columns that a text takes. Names and figures are of one column a character. */
 export function widthOf(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
+  return Array.from(stripVTControlCharacters(text)).length;
 }
 
 export function padEnd(text: string, width: number): string {

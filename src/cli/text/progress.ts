@@ -87,7 +87,8 @@ const COLOURS = ["cyan", "magenta", "yellow", "blue", "green"] as const;
 /** Lines that a component printed: `gradient#3 │ text`, one column of names, a colour for each component's name. */
 export function printedText(event: EventOf<"printed">, label: string, labelWidth: number, paint: Paint): string {
   const name = label.split("#")[0] ?? label;
-  const colour = COLOURS[[...name].reduce((sum, character) => sum + character.codePointAt(0)!, 0) % COLOURS.length]!;
+  const colour =
+    COLOURS[Array.from(name).reduce((sum, character) => sum + character.codePointAt(0)!, 0) % COLOURS.length]!;
   const bar = event.stream === "stderr" ? paint("red", "│") : paint("dim", "│");
   return harmless(event.text.replaceAll(/\r\n?/g, "\n"))
     .replace(/\n$/, "")

@@ -38,6 +38,8 @@ export class Dispatcher {
   readonly #waiting: Waiting[] = [];
   readonly pool: CellPool;
   #free_cpus: number;
+  /** Components that hold a sandbox, of all runs. */
+  #alive = 0;
   #order = 0;
   #runNumber = 0;
   #flush: NodeJS.Timeout | undefined;
@@ -105,7 +107,7 @@ export class Dispatcher {
     };
     const limits = { heap_bytes: 1 << 30, file_bytes: 1 << 28, message_bytes: 1 << 28 };
     const settings = { run: -1, account: -1, mounts: [], ...limits };
-    this.pool.resetting();
+    this.pool.resetting(cell);
     cell
       .run({
         type: "run",
@@ -122,7 +124,7 @@ export class Dispatcher {
         () => this.pool.give(cell),
         (error: unknown) => {
           reject(SandloomError.from(error));
-          void this.pool.discard(cell, true);
+          void this.pool.discard(cell);
         },
       );
     return promise;
@@ -179,7 +181,7 @@ export class Dispatcher {
     for (;;) {
       const candidates = this.pool.idle > 0 ? this.#waiting : this.#waiting.filter(({ demand }) => demand.resuming);
       const limit_alive = Math.min(...[...this.#runs.values()].map((run) => run.request.limits.components_alive), 1e6);
-      const alive = this.#alive();
+      const alive = this.#alive;
       const decision = chooseNext(
         candidates.map(({ demand }) => demand),
         { cpus: this.#cpus, free_cpus: this.#free_cpus, alive, limit_alive },
@@ -198,10 +200,10 @@ export class Dispatcher {
     this.#scheduleFlush();
   }
 
-  #alive(): number {
-    let alive = 0;
-    for (const run of this.#runs.values()) for (const c of run.components) if (c.cell && c.phase !== "ended") alive++;
-    return alive;
+  /** One sandbox less is in the run's hands: it is back at its image, or gone. */
+  #leave(run: RunState): void {
+    run.cells--;
+    this.#close(run);
   }
 
   /** Nothing can be admitted: make a sandbox if that is what lacks, or fail what can never go on. */
@@ -235,6 +237,8 @@ export class Dispatcher {
     const cell = this.pool.take(run.image) as SandboxCell;
     component.phase = "running";
     component.cell = cell;
+    run.cells++;
+    this.#alive++;
     const caps = run.request.caps[component.name];
     const timeout_ms = caps?.timeout_ms ?? run.request.limits.component_timeout_ms;
     component.timer = setTimeout(() => {
@@ -260,11 +264,13 @@ export class Dispatcher {
         ({ dirty_pages, reset_ms }) => {
           run.emit({ type: "sandbox-reset", sandbox: cell.id, ms: round(reset_ms), dirty_pages });
           this.pool.give(cell);
-          if (!component.parent) this.#close(run);
+          this.#leave(run);
         },
         (error: unknown) => {
+          // Dropped components were discarded already; here is what died by itself.
           if (component.phase !== "ended") this.#fail(run, SandloomError.from(error).toReport());
-          else this.#discard(run, cell, "its interpreter ended", true);
+          this.#discard(run, cell, "its interpreter ended");
+          this.#leave(run);
         },
       );
   }
@@ -360,6 +366,7 @@ export class Dispatcher {
     if (component.phase === "running") this.#free_cpus += Math.min(component.cpus, this.#cpus);
     component.phase = "ended";
     component.cell = undefined;
+    this.#alive--;
     clearTimeout(component.timer);
     run.pending--;
     run.emit(
@@ -375,7 +382,7 @@ export class Dispatcher {
       message.at_ms,
     );
     this.#release(component.regions);
-    if (result.outcome !== "died") this.pool.resetting();
+    if (result.outcome !== "died") this.pool.resetting(cell);
     if (result.outcome === "died" || (result.outcome === "raised" && (result.fatal || !component.parent))) {
       this.#fail(run, result.report);
       return;
@@ -423,22 +430,22 @@ export class Dispatcher {
     clearTimeout(component.timer);
     run.pending--;
     run.emit({ type: "component-ended", component: component.id, outcome: "cancelled", local_bytes: 0, cpu_ms: 0, result_bytes: 0 });
-    if (component.cell) this.#discard(run, component.cell, reason, false);
+    if (component.cell) {
+      this.#alive--;
+      this.#discard(run, component.cell, reason);
+    }
     component.cell = undefined;
     this.#release(component.regions);
   }
 
-  #discard(run: RunState, cell: SandboxCell, reason: string, wasResetting: boolean): void {
+  #discard(run: RunState, cell: SandboxCell, reason: string): void {
+    if (!this.pool.has(cell)) return;
     run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
     cell.onMessage = () => undefined;
-    this.#closing.add(
-      this.pool.discard(cell, wasResetting).then((gone) => {
-        if (!gone) this.#send({ type: "stuck" });
-      }),
-    );
+    void this.pool.discard(cell).then((gone) => {
+      if (!gone) this.#send({ type: "stuck" });
+    });
   }
-  /** Threads that are being ended: an account is closed after them, since they may still allocate. */
-  readonly #closing = new Set<Promise<void>>();
 
   #print(run: RunState, component: ComponentState, stream: "stdout" | "stderr", text: string): void {
     const limit_bytes = run.request.limits.output_bytes;
@@ -480,26 +487,22 @@ export class Dispatcher {
   /** Last step of a run, when nothing of it is mapped any more. */
   #close(run: RunState): void {
     const outcome = this.#outcomes.get(run);
-    if (!outcome) return;
+    if (!outcome || run.cells > 0) return;
     this.#outcomes.delete(run);
-    const closing = [...this.#closing];
-    this.#closing.clear();
-    void Promise.all(closing).then(() => {
-      this.#emitFreed(run);
-      const { regions_freed } = store.accountClose(run.settings.account);
-      let { error } = outcome;
-      if (!error && regions_freed > 0) error = new InternalError(`${regions_freed} regions were left after the run`).toReport();
-      run.emit({
-        type: "run-ended",
-        outcome: error ? (error.code === "Cancelled" ? "cancelled" : "failed") : "returned",
-        ...(error ? { error } : {}),
-      });
-      this.#runs.delete(run.request.run);
-      this.#send({ type: "events", run: run.request.run, events: run.takeEvents() });
-      const splits = Object.fromEntries([...run.splits].map(([rows, n]) => [String(rows), n]));
-      const { result } = outcome;
-      this.#send({ type: "ended", run: run.request.run, splits, ...(error ? { error } : result ? { result } : {}) });
+    const { regions_freed } = store.accountClose(run.settings.account);
+    let { error } = outcome;
+    if (!error && regions_freed > 0) error = new InternalError(`${regions_freed} regions were left after the run`).toReport();
+    this.#emitFreed(run);
+    run.emit({
+      type: "run-ended",
+      outcome: error ? (error.code === "Cancelled" ? "cancelled" : "failed") : "returned",
+      ...(error ? { error } : {}),
     });
+    this.#runs.delete(run.request.run);
+    this.#send({ type: "events", run: run.request.run, events: run.takeEvents() });
+    const splits = Object.fromEntries([...run.splits].map(([rows, n]) => [String(rows), n]));
+    const { result } = outcome;
+    this.#send({ type: "ended", run: run.request.run, splits, ...(error ? { error } : result ? { result } : {}) });
   }
 
   #emitFreed(run: RunState): void {

@@ -16,7 +16,7 @@ export class CellPool {
   readonly #idle: SandboxCell[] = [];
   readonly #all = new Set<SandboxCell>();
   /** Being put back to their image: idle in about a millisecond. */
-  #resetting = 0;
+  readonly #resetting = new Set<SandboxCell>();
   #making = 0;
   #next = 0;
   /** Image that new and idle sandboxes get. */
@@ -31,7 +31,7 @@ export class CellPool {
     return this.#idle.length;
   }
   get coming(): number {
-    return this.#resetting + this.#making;
+    return this.#resetting.size + this.#making;
   }
   get size(): number {
     return this.#all.size;
@@ -63,20 +63,24 @@ export class CellPool {
     return at < 0 ? this.#idle.shift() : this.#idle.splice(at, 1)[0];
   }
 
-  resetting(): void {
-    this.#resetting++;
+  has(cell: SandboxCell): boolean {
+    return this.#all.has(cell);
+  }
+
+  resetting(cell: SandboxCell): void {
+    this.#resetting.add(cell);
   }
 
   /** The cell's sandbox is back at its image. */
   give(cell: SandboxCell): void {
-    this.#resetting--;
+    this.#resetting.delete(cell);
     this.#idle.push(cell);
     this.#events.changed();
   }
 
   /** @returns false when the thread does not end. */
-  async discard(cell: SandboxCell, wasResetting: boolean): Promise<boolean> {
-    if (wasResetting) this.#resetting--;
+  async discard(cell: SandboxCell): Promise<boolean> {
+    this.#resetting.delete(cell);
     if (!this.#all.delete(cell)) return true;
     const gone = await cell.kill();
     this.#events.changed();

@@ -36,6 +36,8 @@ export class RunState {
   /** rows → n */
   readonly splits = new Map<number, number>();
   pending = 0;
+  /** Sandboxes in the run's hands: running, waiting, or on their way back to the image. */
+  cells = 0;
   output_bytes = 0;
   ended = false;
   timer: NodeJS.Timeout | undefined;

@@ -1,0 +1,327 @@
+/**
+ * The embedded cluster: one executor process on this machine. It compiles applications (or finds them compiled), opens their
+ * images in the executor, and carries runs.
+ */
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { compile, COMPILER_VERSION, type ParsedFile, type SourceFile } from "../compiler/index.ts";
+import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
+import { RUN_FORMAT, type RunRecord } from "../graph/events.ts";
+import { defaultLimits, type Limits } from "../graph/limits.ts";
+import { reportOf } from "../materializer/report.ts";
+import { type Base, ensureBase } from "../sandbox/image/base.ts";
+import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
+import { cacheDirectory } from "../sandbox/runtime/paths.ts";
+import type { Artifact, Cluster, ClusterOptions, CompiledApp, Mount, Run, RunOptions, RunResult } from "./api.ts";
+import { type Application, isCompiled, readApplication } from "./application.ts";
+import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./compiled.ts";
+import { EventLog } from "./event-log.ts";
+import { ExecutorProcess } from "./executor/process.ts";
+import type { ComponentCaps, ExecutorStats, FromExecutor } from "./executor/protocol.ts";
+import { versions } from "./versions.ts";
+
+/** Beside the ones that run: one for an entry that waits, one that is being put back to its image. */
+const SPARE_SANDBOXES = 2;
+/** An executor that does not end a run it was told to end within this time is killed. */
+const CANCEL_DEADLINE_MS = 1000;
+
+interface Prepared {
+  readonly app: CompiledApp;
+  /** The user's texts, which tracebacks quote. */
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+interface ActiveRun {
+  readonly log: EventLog;
+  readonly end: (outcome: { result?: { document: string; artifacts: readonly FileArtifact[] }; error?: SandloomError; splits: Readonly<Record<string, number>> }) => void;
+}
+
+export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  // Nothing of this reads the images: the process starts while they are looked for.
+  const cacheDir = cacheDirectory(options.cacheDir);
+  const base = await ensureBase(cacheDir, options.onProgress ?? (() => undefined));
+  return new LocalCluster(options, cacheDir, base);
+}
+
+export class LocalCluster implements Cluster {
+  readonly #cacheDir: string;
+  readonly #base: Base;
+  readonly #cache: ApplicationCache;
+  readonly #cpus: number;
+  readonly #memory_bytes: number;
+  readonly #active = new Map<string, ActiveRun>();
+  readonly #opened = new Set<string>();
+  /** Applications that are being prepared, by cache key: two runs of one application prepare it once. */
+  readonly #preparing = new Map<string, Promise<Prepared>>();
+  #executor: ExecutorProcess;
+  #booted = false;
+  #image_bytes = 0;
+  #closed = false;
+
+  constructor(options: ClusterOptions, cacheDir: string, base: Base) {
+    this.#cacheDir = cacheDir;
+    this.#base = base;
+    this.#cache = new ApplicationCache(cacheDir);
+    this.#cpus = positive("cpus", options.cpus ?? availableParallelism());
+    this.#memory_bytes = positive("memory_bytes", options.memory_bytes ?? Math.floor(totalmem() / 2));
+    this.#executor = this.#startExecutor();
+  }
+
+  get image_bytes(): number {
+    return this.#image_bytes;
+  }
+
+  async compile(path: string, options: { signal?: AbortSignal } = {}): Promise<CompiledApp> {
+    options.signal?.throwIfAborted();
+    return (await this.#prepare(path)).app;
+  }
+
+  run(app: string | CompiledApp, options: RunOptions = {}): Run {
+    const id = options.id ?? randomUUID();
+    const log = new EventLog();
+    const stop = new AbortController();
+    const cancel = (reason?: string): void => stop.abort(new Cancelled(reason ?? "the run was cancelled"));
+    const outer = options.signal;
+    const forward = (): void => stop.abort(outer?.reason instanceof SandloomError ? outer.reason : new Cancelled("the run was cancelled"));
+    if (outer?.aborted) forward();
+    outer?.addEventListener("abort", forward, { once: true });
+    const result = this.#carry(id, app, options, log, stop.signal).finally(() => {
+      outer?.removeEventListener("abort", forward);
+      log.end();
+    });
+    result.catch(() => undefined);
+    return { id, events: log, result, cancel };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#executor.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** What the executor holds: for tests and for `sandloom top`. */
+  async stats(): Promise<ExecutorStats & { executor_pid: number | undefined }> {
+    const stats = JSON.parse(await this.#executor.request({ type: "stats" })) as ExecutorStats;
+    return { ...stats, executor_pid: this.#executor.pid };
+  }
+
+  #startExecutor(): ExecutorProcess {
+    const executor = new ExecutorProcess();
+    this.#booted = false;
+    this.#opened.clear();
+    executor.onMessage = (message) => this.#receive(message);
+    executor.onDeath = (error) => {
+      const lost = [...this.#active.values()];
+      this.#active.clear();
+      for (const { end } of lost) end({ error, splits: {} });
+    };
+    return executor;
+  }
+
+  #receive(message: FromExecutor): void {
+    if (message.type === "events") this.#active.get(message.run)?.log.push(message.events);
+    if (message.type !== "ended") return;
+    const run = this.#active.get(message.run);
+    this.#active.delete(message.run);
+    run?.end({
+      splits: message.splits,
+      ...(message.result ? { result: message.result } : {}),
+      ...(message.error ? { error: SandloomError.fromReport(message.error) } : {}),
+    });
+  }
+
+  /** Boots the executor once, with the application's image if it is cached: then the base alone is never read. */
+  async #boot(application?: { hash: string; deltaPath: string }): Promise<void> {
+    if (this.#closed) throw new Cancelled("the cluster is closed");
+    if (this.#executor.dead) this.#executor = this.#startExecutor();
+    if (!this.#booted) {
+      this.#booted = true;
+      this.#executor.send({
+        type: "boot",
+        basePrefix: this.#base.prefix,
+        cpus: this.#cpus,
+        memory_bytes: this.#memory_bytes,
+        sandboxes: Math.ceil(this.#cpus) + SPARE_SANDBOXES,
+        ...(application ? { application } : {}),
+      });
+      if (application) this.#opened.add(application.hash);
+    }
+    this.#image_bytes = await this.#executor.ready;
+  }
+
+  #key(source: Application | CompiledApp): string {
+    if ("graph" in source) return hashOf(this.#base.hash, "compiled", source.hash);
+    return hashOf(this.#base.hash, COMPILER_VERSION, source.entryFile, source.name, ...source.files.flatMap(({ path, text }) => [path, text]));
+  }
+
+  async #prepare(app: string | CompiledApp): Promise<Prepared> {
+    const source = typeof app !== "string" ? app : isCompiled(app) ? readCompiledFolder(app) : readApplication(app);
+    const key = this.#key(source);
+    const sources = new Map("graph" in source ? [] : source.files.map(({ path, text }) => [path, text] as const));
+    const known = this.#preparing.get(key);
+    if (known) return known;
+    const work = this.#prepareOnce(source, key, sources);
+    this.#preparing.set(key, work);
+    try {
+      return await work;
+    } finally {
+      this.#preparing.delete(key);
+    }
+  }
+
+  async #prepareOnce(source: Application | CompiledApp, key: string, sources: ReadonlyMap<string, string>): Promise<Prepared> {
+    const cached = this.#cache.read(key);
+    if (cached) {
+      const { deltaPath } = this.#cache.entry(key);
+      await this.#boot({ hash: key, deltaPath });
+      if (!this.#opened.has(key)) {
+        await this.#executor.request({ type: "open", hash: key, deltaPath });
+        this.#opened.add(key);
+      }
+      return { app: cached, sources };
+    }
+    await this.#boot();
+    const app: CompiledApp =
+      "graph" in source
+        ? { ...source, hash: key }
+        : await compile({ name: source.name, entryFile: source.entryFile, files: source.files }, (files) => this.#parse(files)).then(
+            ({ graph, files }) => ({ graph, files, hash: key, cached: false }),
+          );
+    const draft = this.#cache.draft(key);
+    await this.#executor.request({ type: "load", hash: key, document: loadDocument(app, sources), deltaPath: draft.deltaPath });
+    this.#cache.commit(draft, app);
+    this.#opened.add(key);
+    return { app, sources };
+  }
+
+  async #parse(files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
+    return JSON.parse(await this.#executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
+  }
+
+  async #carry(id: string, app: string | CompiledApp, options: RunOptions, log: EventLog, signal: AbortSignal): Promise<RunResult> {
+    const limits = checkedLimits(options.limits);
+    const mounts = checkedMounts(options.mounts ?? []);
+    const event = eventText(options.event);
+    if (signal.aborted) throw signal.reason;
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => undefined);
+    signal.addEventListener("abort", () => aborted.reject(signal.reason as Error), { once: true });
+    const prepared = await Promise.race([this.#prepare(app), aborted.promise]);
+    const { promise, resolve: end } = Promise.withResolvers<Parameters<ActiveRun["end"]>[0]>();
+    this.#active.set(id, { log, end });
+    const executor = this.#executor;
+    const onAbort = (): void => this.#cancelRun(executor, id, SandloomError.from(signal.reason));
+    signal.addEventListener("abort", onAbort, { once: true });
+    // The executor keeps time itself; this one is for an executor that cannot.
+    const late = setTimeout(
+      () => this.#cancelRun(executor, id, new TimedOut(`the run took longer than ${limits.run_timeout_ms} ms`, { limit: "run_timeout_ms", bound: limits.run_timeout_ms })),
+      limits.run_timeout_ms + CANCEL_DEADLINE_MS,
+    );
+    executor.send({
+      type: "run",
+      run: id,
+      application: prepared.app.hash,
+      applicationName: prepared.app.graph.application.name,
+      event,
+      limits,
+      mounts,
+      caps: capsOf(prepared.app),
+    });
+    if (executor.dead) end({ error: executor.dead, splits: {} });
+    const outcome = await promise;
+    clearTimeout(late);
+    signal.removeEventListener("abort", onAbort);
+    const record: RunRecord = {
+      format: RUN_FORMAT,
+      run: id,
+      application: prepared.app.graph.application.name,
+      versions: versions(),
+      splits: outcome.splits,
+      events: log.events,
+      report: reportOf(log.events, { image_bytes: this.#image_bytes }),
+    };
+    const artifacts = options.outDir === undefined ? [] : writeOut(options.outDir, record, outcome.result?.artifacts ?? []);
+    if (outcome.error) throw outcome.error;
+    return { value: JSON.parse(outcome.result?.document ?? "null"), artifacts, record };
+  }
+
+  #cancelRun(executor: ExecutorProcess, id: string, error: SandloomError): void {
+    if (!this.#active.has(id)) return;
+    executor.send({ type: "cancel", run: id, error: error.toReport() });
+    setTimeout(() => {
+      const run = this.#active.get(id);
+      if (!run) return;
+      this.#active.delete(id);
+      run.end({ error, splits: {} });
+      void executor.kill();
+    }, CANCEL_DEADLINE_MS).unref();
+  }
+}
+
+function capsOf(app: CompiledApp): Record<string, ComponentCaps> {
+  const caps: Record<string, ComponentCaps> = {};
+  for (const component of app.graph.components) {
+    if (component.kind !== "compute") continue;
+    const { cpu, memory_bytes, timeout_ms } = component.caps;
+    caps[component.name] = {
+      cpus: cpu ?? 1,
+      ...(memory_bytes === undefined ? {} : { heap_bytes: memory_bytes }),
+      ...(timeout_ms === undefined ? {} : { timeout_ms }),
+    };
+  }
+  return caps;
+}
+
+function positive(name: string, value: number): number {
+  if (!Number.isFinite(value) || value <= 0) throw new BadInput(`${name} must be a number above 0, not ${value}`, { name, value });
+  return value;
+}
+
+function checkedLimits(given: Partial<Limits> = {}): Limits {
+  for (const [name, value] of Object.entries(given)) {
+    if (!(name in defaultLimits)) throw new BadInput(`there is no limit ${name}: the limits are ${Object.keys(defaultLimits).join(", ")}`, { name });
+    positive(name, value);
+  }
+  return { ...defaultLimits, ...given };
+}
+
+/** Paths of the guest's own that a mount may not hide. */
+const RESERVED = ["/", "/dev", "/lib", "/proc", "/tmp", "/out", "/home", "/home/pyodide"];
+
+function checkedMounts(mounts: readonly Mount[]): Mount[] {
+  return mounts.map(({ host, guest }) => {
+    const folder = resolve(host);
+    if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new BadInput(`the folder to mount does not exist: ${host}`, { host });
+    if (!isAbsolute(guest) || guest !== resolve(guest) || RESERVED.includes(guest) || /^\/(dev|lib|proc)\//.test(guest))
+      throw new BadInput(`a folder cannot be mounted at ${guest}: choose an absolute path that is not the guest's own (${RESERVED.join(", ")})`, { guest });
+    return { host: folder, guest };
+  });
+}
+
+function eventText(event: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(event === undefined ? {} : event);
+  } catch (error) {
+    throw new BadInput(`the event is no JSON value: ${(error as Error).message}`);
+  }
+  if (text === undefined) throw new BadInput(`the event is no JSON value: it is a ${typeof event}`);
+  return text;
+}
+
+function writeOut(outDir: string, record: RunRecord, files: readonly FileArtifact[]): Artifact[] {
+  mkdirSync(outDir, { recursive: true });
+  writeFileSync(join(outDir, "run.json"), `${JSON.stringify(record, null, 1)}\n`);
+  return files.map(({ path, bytes }) => {
+    const file = join(outDir, "artifacts", path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, bytes);
+    return { path: join("artifacts", path), bytes: bytes.length };
+  });
+}
+

@@ -1,0 +1,143 @@
+/** Compiled applications: made by the compiler, kept in the cache with their image's delta, or read from a folder. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import Value from "typebox/value";
+import { BadInput } from "../graph/errors.ts";
+import { ResourceGraph } from "../graph/resource-graph.ts";
+import type { CompiledApp } from "./api.ts";
+
+/** Applications that were not used for longest leave the cache above this. */
+const CACHE_LIMIT_BYTES = 2 * 1024 * 1024 * 1024;
+
+export const hashOf = (...parts: readonly string[]): string => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${part.length}:`).update(part);
+  return hash.digest("hex").slice(0, 32);
+};
+
+export interface CacheEntry {
+  readonly folder: string;
+  readonly deltaPath: string;
+}
+
+export class ApplicationCache {
+  readonly #folder: string;
+
+  constructor(cacheDir: string) {
+    this.#folder = join(cacheDir, "applications");
+  }
+
+  entry(key: string): CacheEntry {
+    const folder = join(this.#folder, key);
+    return { folder, deltaPath: join(folder, "image.delta") };
+  }
+
+  /** What is cached under the key, or undefined; a damaged entry is dropped. */
+  read(key: string): CompiledApp | undefined {
+    const { folder, deltaPath } = this.entry(key);
+    const document = join(folder, "compiled.json");
+    if (!existsSync(document) || !existsSync(deltaPath)) return undefined;
+    try {
+      const { graph, files } = JSON.parse(readFileSync(document, "utf8")) as { graph: ResourceGraph; files: [string, string][] };
+      const now = new Date();
+      utimesSync(folder, now, now);
+      return { graph, files: new Map(files), hash: key, cached: true };
+    } catch {
+      rmSync(folder, { recursive: true, force: true });
+      return undefined;
+    }
+  }
+
+  /** A folder to write an entry's delta into; {@link commit} makes it the entry. */
+  draft(key: string): CacheEntry {
+    const folder = join(this.#folder, `${key}.${process.pid}.${performance.now().toString(36)}`);
+    mkdirSync(folder, { recursive: true });
+    return { folder, deltaPath: join(folder, "image.delta") };
+  }
+
+  commit(draft: CacheEntry, app: CompiledApp): CacheEntry {
+    writeFileSync(join(draft.folder, "compiled.json"), JSON.stringify({ graph: app.graph, files: [...app.files] }));
+    const { folder, deltaPath } = this.entry(app.hash);
+    try {
+      renameSync(draft.folder, folder);
+    } catch {
+      // Somebody else was first with the same content.
+      rmSync(draft.folder, { recursive: true, force: true });
+    }
+    this.#prune(app.hash);
+    return { folder, deltaPath };
+  }
+
+  #prune(keep: string): void {
+    const entries = readdirSync(this.#folder).map((name) => {
+      const folder = join(this.#folder, name);
+      const { mtimeMs } = statSync(folder);
+      const bytes = readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+      return { name, folder, bytes, mtimeMs };
+    });
+    let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const { name, folder, bytes } of entries.toSorted((a, b) => a.mtimeMs - b.mtimeMs)) {
+      if (total <= CACHE_LIMIT_BYTES) return;
+      if (name === keep) continue;
+      rmSync(folder, { recursive: true, force: true });
+      total -= bytes;
+    }
+  }
+}
+
+/** Reads a folder that `sandloom compile` wrote, or that a person wrote by hand. @throws BadInput */
+export function readCompiledFolder(folder: string): CompiledApp {
+  const path = join(folder, "graph.json");
+  let graph: unknown;
+  try {
+    graph = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new BadInput(`${path} is not JSON: ${(error as Error).message}`, { path });
+  }
+  if (!Value.Check(ResourceGraph, graph)) {
+    const [first] = Value.Errors(ResourceGraph, graph);
+    throw new BadInput(`${path} is no resource graph: ${first?.instancePath || "/"} ${first?.message ?? ""} (schema/graph.json)`, { path });
+  }
+  const files = new Map<string, string>();
+  const walk = (at: string): void => {
+    for (const entry of readdirSync(at, { withFileTypes: true })) {
+      const file = join(at, entry.name);
+      if (entry.isDirectory()) walk(file);
+      else if (entry.name.endsWith(".py")) files.set(relative(folder, file).split(sep).join("/"), readFileSync(file, "utf8"));
+    }
+  };
+  for (const part of ["components", "modules"]) if (existsSync(join(folder, part))) walk(join(folder, part));
+  for (const component of graph.components)
+    if (component.kind === "compute" && !files.has(component.program))
+      throw new BadInput(`${path} names the program ${component.program} of ${component.name}, which does not exist`, { path });
+  const hash = hashOf(JSON.stringify(graph), ...[...files].flat());
+  return { graph, files, hash, cached: false };
+}
+
+export function writeCompiledFolder(app: CompiledApp, folder: string): void {
+  for (const [path, text] of app.files) {
+    const file = join(folder, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+  writeFileSync(join(folder, "graph.json"), `${JSON.stringify(app.graph, null, 2)}\n`);
+}
+
+/** What a sandbox loads: the modules and the programs, under the file names that tracebacks show. */
+export function loadDocument(app: CompiledApp, sources: ReadonlyMap<string, string>): string {
+  const modules = app.graph.modules.map((module) => ({
+    name: module.name,
+    file: module.source ?? module.path,
+    text: app.files.get(module.path) ?? "",
+    source: sources.get(module.source ?? "") ?? app.files.get(module.path) ?? "",
+    package: module.path.endsWith("/__init__.py"),
+  }));
+  const programs = app.graph.components.flatMap((component) =>
+    component.kind === "compute"
+      ? [{ name: `components.${component.name}`, file: component.program, text: app.files.get(component.program) ?? "" }]
+      : [],
+  );
+  const components = [{ name: "components", file: "components/__init__.py", text: "", package: true }, ...programs];
+  return JSON.stringify({ modules, components });
+}
