@@ -20,7 +20,7 @@ class Slab {
   std::size_t bytes() const { return mapping_.bytes(); }
   std::byte* data(std::size_t offset) const { return mapping_.data() + offset; }
 
-  // Makes the range resident and writable in the store's mapping. Best effort: a page that is not is faulted in later.
+  // Makes the range, which is free and so holds zeros, resident. Best effort: a page that is not is faulted in later.
   void populate(std::size_t offset, std::size_t bytes) const;
   // Zeroes the range and keeps its pages.
   void zero(std::size_t offset, std::size_t bytes) const;
@@ -32,6 +32,8 @@ class Slab {
   FreeRanges cold;   // not resident
 
  private:
+  void makeResident(std::size_t start, std::size_t end) const;
+
   std::uint64_t id_;
   FileDescriptor file_;
   Mapping mapping_;

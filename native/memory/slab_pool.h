@@ -89,6 +89,7 @@ class SlabPool {
   std::optional<Range> takeReady(std::size_t bytes);
   std::optional<Range> takeMixed(std::size_t bytes);
   Range takeCold(Lock& lock, std::size_t bytes);
+  Range findCold(std::size_t bytes);
   std::shared_ptr<Slab> addSlab(std::size_t bytes);
   std::size_t idleBytes() const;
   std::size_t idleRoom() const;

@@ -129,7 +129,7 @@ std::size_t Space::attach(RegionId region, bool writable) {
   const Extent& extent = lease.extent();
   Placement placement = {kPageBytes, 0};
   if (extent.bytes() >= kHugePageBytes) {
-    // Huge pages need address and file offset to be equal modulo their size.
+    // Huge pages are mapped as such where address and file offset are equal modulo their size.
     const auto window_address = reinterpret_cast<std::uintptr_t>(base_) + options_.window_offset;
     placement = {kHugePageBytes, (extent.offset() - window_address) & (kHugePageBytes - 1)};
   }
@@ -151,7 +151,6 @@ void Space::mapExtent(const Extent& extent, std::size_t offset, bool writable) {
   void* address = base_ + offset;
   if (::mmap(address, extent.bytes(), kReadWrite, flags, extent.fd(), static_cast<off_t>(extent.offset())) == MAP_FAILED)
     throw Error::system("mmap of a region");
-  if (extent.bytes() >= kHugePageBytes) ::madvise(address, extent.bytes(), MADV_HUGEPAGE);
 }
 
 void Space::makeWritable(RegionId region, Attachment& attachment) {

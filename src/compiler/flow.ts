@@ -96,9 +96,9 @@ export class Flow {
       case "Name":
         return this.#name(module, node.id, node);
       case "Constant":
-      case "JoinedStr":
-      case "Compare":
         return SCALAR;
+      case "Compare":
+        return [node.left, ...node.comparators].every((one) => this.value(module, one).scalar) ? SCALAR : FRESH;
       case "UnaryOp":
         return this.value(module, node.operand).scalar ? SCALAR : FRESH;
       case "BinOp":
@@ -132,6 +132,7 @@ export class Flow {
         return this.#program.names.meaning(module, node).kind === "unknown" ? part(this.value(module, node.value), "unknown") : UNKNOWN;
       case "Subscript": {
         const base = this.value(module, node.value);
+        if (base.scalar) return SCALAR;
         if (base.items && node.slice._ !== "Slice") return base.items;
         return part(base, "unknown");
       }
@@ -237,7 +238,7 @@ export class Flow {
     if (binding.kind === "parameter") {
       if (!isFunction(scope.node) || !this.#program.functions.has(scope.node)) return UNKNOWN;
       // The event is plain data.
-      if (scope.node === this.#program.main) return FRESH;
+      if (scope.node === this.#program.main) return SCALAR;
       return { roots: [{ kind: "parameter", function: scope.node, name, via: "whole" }] };
     }
     const node = binding.node;

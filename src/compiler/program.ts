@@ -153,6 +153,7 @@ export function yieldsIn(node: FunctionNode): Expression | undefined {
     walk(statement, (inner) => {
       if (isFunction(inner) || inner._ === "Lambda") return false;
       if (inner._ === "Yield" || inner._ === "YieldFrom") found ??= inner;
+      return true;
     });
   }
   return found;

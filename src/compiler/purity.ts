@@ -74,7 +74,7 @@ export class Purity {
     const parts = meaning.path.split(".");
     const library = parts[0] ?? "";
     const name = parts.at(-1) ?? "";
-    return PURE_LIBRARIES.has(library) && parts[1] !== "random" && !IMPURE_FUNCTIONS.has(name) && !/^(read|to|load)_?/.test(name);
+    return PURE_LIBRARIES.has(library) && parts[1] !== "random" && !IMPURE_FUNCTIONS.has(name) && !/^(read_|load|to_)/.test(name);
   }
 
   #below(module: AppModule, node: Node): string | undefined {

@@ -10,8 +10,12 @@ import { CONTROL, type FromSandbox, type ResetReport, type ToSandbox, type Worke
 import type { RunTask } from "./sandbox.ts";
 import type { ShellParts } from "./shell/parts.ts";
 
-/** A thread that does not end by itself within this time takes the executor with it (docs/sandboxes.md, "Kill"). */
-export const TERMINATE_DEADLINE_MS = 50;
+/**
+ * A thread that does not end by itself within this time takes the executor with it (docs/sandboxes.md, "Kill"). The run is
+ * answered before that, so this is only about when its memory comes back; at 50 ms, a loaded machine lost executors whose
+ * threads were merely being torn down.
+ */
+export const TERMINATE_DEADLINE_MS = 500;
 
 /** Python frames are large: the interpreter's own recursion limit must be met before the thread's stack ends. */
 const STACK_MIB = 8;

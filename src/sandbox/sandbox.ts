@@ -386,6 +386,8 @@ function died(code: string, message: string, details: Readonly<Record<string, un
 
 function describeDeath(error: unknown): string {
   if (error instanceof RangeError) return `the interpreter's stack overflowed (${error.message})`;
+  const { name, status } = error as { name?: string; status?: number };
+  if (name === "ExitStatus") return `the component ended its interpreter (exit status ${status}): return or raise instead`;
   const text = error instanceof Error ? error.message : String(error);
   return `the interpreter died: ${text.slice(0, 500)}`;
 }

@@ -186,6 +186,8 @@ def _strings(e, a, kind):
 
 def _in_fabric(a, address):
     """Offsets, bytes and mask in the fabric of what arrived from there and is unchanged; of a range of rows too."""
+    if a.ndim == 2 and a.shape[0] == 1:  # how a frame holds an object column
+        a = a[0]
     root = a if a.base is None else a.base
     arrived = _arrived.get(id(root))
     if arrived is None or arrived[0]() is not root or a.ndim != 1 or (a.size > 1 and a.strides[0] != a.itemsize):

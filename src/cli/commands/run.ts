@@ -34,7 +34,7 @@ export async function runCommand(context: Context, app: string, flags: RunFlags)
   const event = await readEvent(flags.event, flags.set ?? [], terminal);
   if (flags.local) {
     const { runLocally } = await import("./local.ts");
-    return runLocally(context, { path, event, mounts, flags, out: flags.out === undefined ? undefined : out });
+    return runLocally(context, { path, event, mounts, flags, out });
   }
   const options = { id, event, mounts, limits: limitsOf(flags), outDir: out, keep: flags.keep ?? false };
   return runOnCluster(context, { path, flags, id, out, options });

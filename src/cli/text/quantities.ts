@@ -35,7 +35,7 @@ export function countText(count: number, noun: string): string {
 }
 
 function threeDigits(value: number): string {
-  if (value >= 99.95) return value.toFixed(0);
-  const decimals = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(Math.min(decimals, 12));
+  const rounded = Number(value.toPrecision(3));
+  const decimals = 2 - Math.floor(Math.log10(Math.abs(rounded)));
+  return rounded.toFixed(Math.max(0, decimals));
 }

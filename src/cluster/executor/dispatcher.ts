@@ -10,7 +10,7 @@ import type { SandboxCell } from "../../sandbox/cell.ts";
 import { type ComponentOutcome, ENTRY_KIND, type FromSandbox, type RegionUse } from "../../sandbox/messages.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
 import { CellPool } from "./pool.ts";
-import { type ComponentState, RunState } from "./run-state.ts";
+import { type ComponentState, type Outcome, RunState } from "./run-state.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
 
 /** Events go to the cluster in batches: they are for people, and each message costs the thread that also dispatches. */
@@ -28,8 +28,6 @@ interface Waiting {
   readonly component: ComponentState;
   readonly demand: Demand;
 }
-
-type Outcome = Pick<Extract<FromExecutor, { type: "ended" }>, "result" | "error">;
 
 export class Dispatcher {
   readonly #cpus: number;
@@ -152,6 +150,7 @@ export class Dispatcher {
       phase: "queued",
       cell: undefined,
       awaited: new Set(),
+      ended: Promise.withResolvers<void>(),
       children: new Map(),
       timer: undefined,
     };
@@ -203,7 +202,7 @@ export class Dispatcher {
   /** One sandbox less is in the run's hands: it is back at its image, or gone. */
   #leave(run: RunState): void {
     run.cells--;
-    this.#close(run);
+    this.#leaveIfEmpty(run);
   }
 
   /** Nothing can be admitted: make a sandbox if that is what lacks, or fail what can never go on. */
@@ -261,7 +260,10 @@ export class Dispatcher {
         settings: caps?.heap_bytes === undefined ? run.settings : { ...run.settings, heap_bytes: caps.heap_bytes },
       })
       .then(
-        ({ dirty_pages, reset_ms }) => {
+        async ({ dirty_pages, reset_ms }) => {
+          // Two ports, two orders: the end of the task may be seen before the component's last message.
+          await component.ended.promise;
+          if (!this.pool.has(cell)) return this.#leave(run);
           run.emit({ type: "sandbox-reset", sandbox: cell.id, ms: round(reset_ms), dirty_pages });
           this.pool.give(cell);
           this.#leave(run);
@@ -269,8 +271,8 @@ export class Dispatcher {
         (error: unknown) => {
           // Dropped components were discarded already; here is what died by itself.
           if (component.phase !== "ended") this.#fail(run, SandloomError.from(error).toReport());
-          this.#discard(run, cell, "its interpreter ended");
-          this.#leave(run);
+          // Its memory may be used again only when the thread is gone: until then it may still write.
+          void this.#discard(run, cell, "its interpreter ended").then(() => this.#leave(run));
         },
       );
   }
@@ -366,6 +368,7 @@ export class Dispatcher {
     if (component.phase === "running") this.#free_cpus += Math.min(component.cpus, this.#cpus);
     component.phase = "ended";
     component.cell = undefined;
+    component.ended.resolve();
     this.#alive--;
     clearTimeout(component.timer);
     run.pending--;
@@ -427,24 +430,24 @@ export class Dispatcher {
     const at = this.#waiting.findIndex((w) => w.component === component);
     if (at >= 0) this.#waiting.splice(at, 1);
     component.phase = "ended";
+    component.ended.resolve();
     clearTimeout(component.timer);
     run.pending--;
     run.emit({ type: "component-ended", component: component.id, outcome: "cancelled", local_bytes: 0, cpu_ms: 0, result_bytes: 0 });
     if (component.cell) {
       this.#alive--;
-      this.#discard(run, component.cell, reason);
+      void this.#discard(run, component.cell, reason);
     }
     component.cell = undefined;
     this.#release(component.regions);
   }
 
-  #discard(run: RunState, cell: SandboxCell, reason: string): void {
-    if (!this.pool.has(cell)) return;
-    run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
-    cell.onMessage = () => undefined;
-    void this.pool.discard(cell).then((gone) => {
-      if (!gone) this.#send({ type: "stuck" });
-    });
+  async #discard(run: RunState, cell: SandboxCell, reason: string): Promise<void> {
+    if (this.pool.has(cell)) {
+      run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
+      cell.onMessage = () => undefined;
+    }
+    if (!(await this.pool.discard(cell))) this.#send({ type: "stuck" });
   }
 
   #print(run: RunState, component: ComponentState, stream: "stdout" | "stderr", text: string): void {
@@ -472,27 +475,30 @@ export class Dispatcher {
     const reason = error.code === "Cancelled" ? "the run was cancelled" : `the run failed: ${error.code}`;
     for (const component of run.components) this.#drop(run, component, reason);
     this.#finish(run, { error });
-    this.#close(run);
     this.#pump();
   }
 
-  readonly #outcomes = new Map<RunState, Outcome>();
-
   #finish(run: RunState, outcome: Outcome): void {
     run.ended = true;
+    run.outcome = outcome;
     clearTimeout(run.timer);
-    this.#outcomes.set(run, outcome);
+    // A failure is answered at once; what it held is taken back when its threads are gone.
+    if (outcome.error) this.#answer(run, outcome);
+    this.#leaveIfEmpty(run);
   }
 
-  /** Last step of a run, when nothing of it is mapped any more. */
-  #close(run: RunState): void {
-    const outcome = this.#outcomes.get(run);
+  /** Nothing of the run is mapped any more: its memory goes back, and a run that returned is answered. */
+  #leaveIfEmpty(run: RunState): void {
+    const { outcome } = run;
     if (!outcome || run.cells > 0) return;
-    this.#outcomes.delete(run);
-    const { regions_freed } = store.accountClose(run.settings.account);
-    let { error } = outcome;
-    if (!error && regions_freed > 0) error = new InternalError(`${regions_freed} regions were left after the run`).toReport();
     this.#emitFreed(run);
+    const { regions_freed } = store.accountClose(run.settings.account);
+    if (outcome.error) return;
+    const left = regions_freed > 0 ? new InternalError(`${regions_freed} regions were left after the run`).toReport() : undefined;
+    this.#answer(run, left ? { error: left } : outcome);
+  }
+
+  #answer(run: RunState, { result, error }: Outcome): void {
     run.emit({
       type: "run-ended",
       outcome: error ? (error.code === "Cancelled" ? "cancelled" : "failed") : "returned",
@@ -501,7 +507,6 @@ export class Dispatcher {
     this.#runs.delete(run.request.run);
     this.#send({ type: "events", run: run.request.run, events: run.takeEvents() });
     const splits = Object.fromEntries([...run.splits].map(([rows, n]) => [String(rows), n]));
-    const { result } = outcome;
     this.#send({ type: "ended", run: run.request.run, splits, ...(error ? { error } : result ? { result } : {}) });
   }
 

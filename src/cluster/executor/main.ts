@@ -48,7 +48,8 @@ async function boot(message: Extract<ToExecutor, { type: "boot" }>): Promise<voi
   // The first alone, so that it is ready as early as can be; the others while it works.
   await pool.make();
   send({ type: "ready", image_bytes: (await parts).record.image_bytes - (await parts).record.window_bytes });
-  for (let i = 1; i < message.sandboxes; i++) await pool.make();
+  pool.target = message.sandboxes;
+  while (pool.size < pool.target) await pool.make();
 }
 
 async function handle(message: ToExecutor): Promise<void> {

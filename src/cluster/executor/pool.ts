@@ -15,10 +15,13 @@ export class CellPool {
   readonly #events: PoolEvents;
   readonly #idle: SandboxCell[] = [];
   readonly #all = new Set<SandboxCell>();
+  readonly #discarded = new WeakMap<SandboxCell, Promise<boolean>>();
   /** Being put back to their image: idle in about a millisecond. */
   readonly #resetting = new Set<SandboxCell>();
   #making = 0;
   #next = 0;
+  /** As many are kept: one that is discarded is replaced in the background. */
+  target = 0;
   /** Image that new and idle sandboxes get. */
   image = -1;
 
@@ -78,11 +81,20 @@ export class CellPool {
     this.#events.changed();
   }
 
-  /** @returns false when the thread does not end. */
-  async discard(cell: SandboxCell): Promise<boolean> {
+  /** Ends the cell's thread. @returns false when the thread does not end. */
+  discard(cell: SandboxCell): Promise<boolean> {
+    let gone = this.#discarded.get(cell);
+    if (!gone) this.#discarded.set(cell, (gone = this.#end(cell)));
+    return gone;
+  }
+
+  async #end(cell: SandboxCell): Promise<boolean> {
     this.#resetting.delete(cell);
-    if (!this.#all.delete(cell)) return true;
+    this.#all.delete(cell);
+    const at = this.#idle.indexOf(cell);
+    if (at >= 0) this.#idle.splice(at, 1);
     const gone = await cell.kill();
+    if (gone && this.#all.size < this.target) void this.make();
     this.#events.changed();
     return gone;
   }

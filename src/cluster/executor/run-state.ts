@@ -2,7 +2,9 @@
 import type { RunEvent } from "../../graph/events.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
 import { now_ms, type RegionMade, type RegionUse, type RunSettings } from "../../sandbox/messages.ts";
-import type { RunRequest } from "./protocol.ts";
+import type { FromExecutor, RunRequest } from "./protocol.ts";
+
+export type Outcome = Pick<Extract<FromExecutor, { type: "ended" }>, "result" | "error">;
 
 export interface ComponentState {
   readonly id: number;
@@ -21,6 +23,8 @@ export interface ComponentState {
   /** Children by ticket, those whose result was delivered excluded. */
   readonly children: Map<number, number>;
   timer: NodeJS.Timeout | undefined;
+  /** Resolved when its last message was seen, or it was dropped. */
+  readonly ended: PromiseWithResolvers<void>;
 }
 
 // Omit does not distribute over a union by itself.
@@ -40,6 +44,7 @@ export class RunState {
   cells = 0;
   output_bytes = 0;
   ended = false;
+  outcome: Outcome | undefined;
   timer: NodeJS.Timeout | undefined;
   #events: RunEvent[] = [];
 
