@@ -2,6 +2,8 @@
   "variables": {
     # "", "address" (with undefined) or "thread": node-gyp rebuild --sanitize=address
     "sanitize%": "",
+    # The unit tests as a target: node-gyp rebuild --tests=true. run-tests.mjs builds the same program without gyp.
+    "tests%": "false",
   },
   "target_defaults": {
     "include_dirs": ["."],
@@ -65,5 +67,26 @@
         "addon/store_functions.cc",
       ],
     },
+  ],
+  "conditions": [
+    ["tests=='true'", {
+      "targets": [
+        {
+          "target_name": "core_test",
+          "type": "executable",
+          "dependencies": ["core"],
+          "sources": [
+            "test/free_ranges_test.cc",
+            "test/image_test.cc",
+            "test/main.cc",
+            "test/page_scanner_test.cc",
+            "test/process_memory_test.cc",
+            "test/region_store_test.cc",
+            "test/space_test.cc",
+            "test/window_test.cc",
+          ],
+        },
+      ],
+    }],
   ],
 }

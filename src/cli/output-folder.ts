@@ -5,7 +5,7 @@ import type { CompiledApp } from "../cluster/api.ts";
 import { BadInput } from "../graph/errors.ts";
 
 /** What an earlier run or compile may have left: the files of two applications must not mix. */
-const OURS = ["graph.json", "components", "modules", "run.json", "result.json"];
+const OURS = ["graph.json", "components", "modules", "run.json", "result.json", "artifacts"];
 
 /** Writes the compiled application: `graph.json`, `components/`, `modules/`. */
 export function writeCompiled(folder: string, app: CompiledApp): void {

@@ -51,7 +51,7 @@ function outputOf(stream: NodeJS.WriteStream): Output {
     open = false;
   });
   return {
-    isTTY: stream.isTTY === true,
+    isTTY: stream.isTTY ?? false,
     get columns() {
       return stream.columns ?? COLUMNS_WITHOUT_TERMINAL;
     },

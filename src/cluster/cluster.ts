@@ -111,7 +111,7 @@ export class LocalCluster implements Cluster {
   }
 
   #startExecutor(): ExecutorProcess {
-    const executor = new ExecutorProcess();
+    const executor = new ExecutorProcess(this.#cacheDir);
     this.#booted = false;
     this.#opened.clear();
     executor.onMessage = (message) => this.#receive(message);

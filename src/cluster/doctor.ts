@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { NativeCapabilities } from "../fabric/native.ts";
 import { baseOf } from "../sandbox/image/base.ts";
 import { cacheDirectory, wheelDirectory } from "../sandbox/runtime/paths.ts";
-import { basePackages, lockedPackages } from "../sandbox/runtime/site-packages.ts";
+import { basePackages, lockedPackages } from "../sandbox/runtime/catalogue.ts";
 import type { Check, Doctor } from "./api.ts";
 
 const LIBFABRIC = ["/usr/lib/x86_64-linux-gnu/libfabric.so.1", "/usr/lib64/libfabric.so.1", "/usr/lib/libfabric.so.1", "/usr/local/lib/libfabric.so.1"];

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { packageRoot, pyodideDirectory } from "../sandbox/runtime/paths.ts";
-import { lockedPackages } from "../sandbox/runtime/site-packages.ts";
+import { lockedPackages } from "../sandbox/runtime/catalogue.ts";
 
 const versionIn = (folder: string): string => (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
 

@@ -72,7 +72,9 @@ export function holdsCall(context: Context, module: AppModule, node: Node): bool
 
 function consumerReason(context: Context, module: AppModule, node: AnyComp): string | undefined {
   const up = module.parent(node);
-  if (up?._ !== "Call" || up.args[0] !== node || up.args.length > 1) return "the generator's items are taken one by one";
+  if (up?._ !== "Call" || up.args[0] !== node) return "the generator's items are taken one by one";
+  const others = [...up.args.slice(1), ...up.keywords.map((keyword) => keyword.value)];
+  if (others.some((one) => one._ !== "Lambda" && mayRaise(one))) return "an argument beside the generator may raise";
   const meaning = context.program.names.meaning(module, up.func);
   const joined = up.func._ === "Attribute" && up.func.attr === "join" && up.func.value._ === "Constant";
   const external = meaning.kind === "external" && EXTERNAL_CONSUMERS.has(meaning.path);

@@ -143,7 +143,11 @@ export function onOneLine(text: string): string {
       }
     } else if (character === "#") {
       while (index + 1 < text.length && !/[\r\n]/.test(text[index + 1] ?? "")) index++;
-    } else if (character === "\\" || character === "\r" || character === "\n") out += " ";
+    } else if (/[\\\s]/.test(character)) {
+      // One space for a line end with its continuation and indentation.
+      while (/[\\\s]/.test(text[index + 1] ?? "")) index++;
+      out += " ";
+    }
     else {
       if (character === '"' || character === "'") {
         quote = text.startsWith(character.repeat(3), index) ? character.repeat(3) : character;

@@ -137,14 +137,12 @@ describe("the timeline", () => {
   });
 
   test("has a row for each component: its sandbox, its bar with waits, its start and end", () => {
-    expect(timelineText(timelineOf(events), { columns: 66, paint: plain }).split("\n")).toEqual(
-      [
-        "main#0      s1  ████░░░░░░░░░░░██████████      1.0–100.0 ms",
-        "gradient#1  s2       ███████                  21.0–50.0 ms",
-        "gradient#2  s3       ·█████████               22.0–60.0 ms",
-        "█ runs  ░ waits for components  · queued   s1: the sandbox",
-      ].map((line) => expect.stringMatching(new RegExp(`^${line.slice(0, 15)}`))),
-    );
+    expect(timelineText(timelineOf(events), { columns: 66, paint: plain }).split("\n")).toEqual([
+      "main#0      s1  ███████░░░░░░░░░░░░░░█████████████   1.0–100.0 ms",
+      "gradient#1  s2        ·██████████                    21.0–50.0 ms",
+      "gradient#2  s3        ·██████████████                22.0–60.0 ms",
+      "█ runs  ░ waits for components  · queued   s1: the sandbox",
+    ]);
   });
 
   test("fits the columns that there are", () => {

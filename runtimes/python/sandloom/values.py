@@ -199,7 +199,7 @@ def lease_open(lease, low, high):
 
 def describe_dtype(dtype, a):
     """A dtype as data: its string, or the fields of a structured one."""
-    if dtype.hasobject:
+    if dtype.hasobject and dtype.kind in "OV":
         raise Refused(a, f"an array of Python objects (dtype {dtype}) cannot lie in a memory component: use a fixed-size dtype")
     if dtype.kind not in "biufcmMSUV" or dtype.isbuiltin == 2:
         raise Refused(a, f"dtype {dtype} has no fixed layout here: convert with astype() to a dtype of NumPy's own, such as 'U20'")
@@ -210,10 +210,11 @@ def describe_dtype(dtype, a):
         return dtype.str
     names = dtype.names
     fields = [dtype.fields[n] for n in names]
-    formats = [describe_dtype(f[0], a) for f in fields]
-    titles = [f[2] if len(f) > 2 else None for f in fields]
+    formats = tuple([describe_dtype(f[0], a) for f in fields])
+    offsets = tuple([f[1] for f in fields])
+    titles = tuple([f[2] if len(f) > 2 else None for f in fields])
     record = dtype.type is np.record
-    return ("struct", list(names), formats, [f[1] for f in fields], titles, dtype.itemsize, dtype.isalignedstruct, record)
+    return ("struct", names, formats, offsets, titles, dtype.itemsize, dtype.isalignedstruct, record)
 
 
 def make_dtype(descriptor):
@@ -222,9 +223,9 @@ def make_dtype(descriptor):
     if descriptor[0] == "sub":
         return np.dtype((make_dtype(descriptor[1]), descriptor[2]))
     _, names, formats, offsets, titles, itemsize, aligned, record = descriptor
-    fields = {"names": names, "formats": [make_dtype(f) for f in formats], "offsets": offsets, "itemsize": itemsize}
+    fields = {"names": list(names), "formats": [make_dtype(f) for f in formats], "offsets": list(offsets), "itemsize": itemsize}
     if any(t is not None for t in titles):
-        fields["titles"] = titles
+        fields["titles"] = list(titles)
     made = np.dtype(fields, align=aligned)
     return np.dtype((np.record, made)) if record else made
 

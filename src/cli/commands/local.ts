@@ -1,6 +1,6 @@
 /** `sandloom run --local`: the same program as plain Python, by the python3 on PATH. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -77,12 +77,13 @@ const INSTALL_PYTHON = "install Python 3 with NumPy, on Debian and Ubuntu: apt-g
 /** Prints of the program go to standard error: standard output has the result and nothing else. */
 async function runProgram({ terminal }: Context, job: LocalJob, signal: AbortSignal): Promise<unknown> {
   const { timeout } = job.flags;
+  const artifacts = join(job.out, "artifacts");
   const folder = mkdtempSync(join(tmpdir(), "sandloom-local-"));
   try {
     const event = join(folder, "event.json");
     const document = join(folder, "result.json");
     writeFileSync(event, JSON.stringify(job.event));
-    const args = ["-m", "sandloom.local", job.path, "--event", `@${event}`, "--document", document, "--out", job.out];
+    const args = ["-m", "sandloom.local", job.path, "--event", `@${event}`, "--document", document, "--out", artifacts];
     for (const { host, guest } of job.mounts) args.push("--mount", `${host}:${guest}`);
     const silent = job.flags.quiet === true;
     const output = (text: string): void => (silent ? undefined : terminal.err.write(text));
@@ -95,6 +96,7 @@ async function runProgram({ terminal }: Context, job: LocalJob, signal: AbortSig
     return JSON.parse(readFileSync(document, "utf8"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    if (existsSync(artifacts) && readdirSync(artifacts).length === 0) rmdirSync(artifacts);
   }
 }
 

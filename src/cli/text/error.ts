@@ -91,6 +91,7 @@ function limitText(error: SandloomError): string | undefined {
   return `the limit ${limit} is ${unit(bound)}${got}`;
 }
 
+/** For errors whose message does not say itself what to do. */
 const ADVICE: Readonly<Record<string, string>> = {
   MemoryCapExceeded: "raise the cap with --memory, or let memory components go (del) before making others",
   FabricFull: "the machine has no more memory for memory components: free some, or run with less data at a time",
@@ -98,11 +99,8 @@ const ADVICE: Readonly<Record<string, string>> = {
     "one sandbox can map a limited range at a time: split() the array, or let go of what the component no longer uses",
   HeapCapExceeded:
     "the component's own heap is full: split() its input into more parts, or keep large arrays in remote()",
-  TimedOut: "give it longer with --timeout, or cut the work into smaller components",
-  ComponentLimitExceeded: "use fewer or larger parts in a fan-out, or nest less deeply",
-  OutputLimitExceeded: "print less, or write a file to /out",
   ExecutorDied:
-    "the process that held the run's sandboxes ended; 'sandloom doctor' checks the machine, --keep keeps its log",
+    "the process that held the run's sandboxes ended: 'sandloom doctor' checks the machine, --keep keeps its log",
   Unsupported: "'sandloom doctor' says what is missing and how to get it",
   InternalError: "please report it, with the program and this text",
 };

@@ -1,13 +1,10 @@
 /** Entry of an executor process: holds the sandboxes of one tenant and obeys the cluster over IPC. */
-import { enableCompileCache } from "node:module";
 import { BadInput, InternalError, SandloomError } from "../../graph/errors.ts";
 import { store } from "../../fabric/store.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { FromExecutor, ToExecutor } from "./protocol.ts";
-
-enableCompileCache();
 
 // A terminal's Ctrl-C reaches every process of the group: what it means is the cluster's decision.
 process.on("SIGINT", () => undefined);

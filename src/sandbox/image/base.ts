@@ -6,7 +6,7 @@ import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InternalError } from "../../graph/errors.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
-import { basePackages, guestSources, lockedPackages } from "../runtime/site-packages.ts";
+import { basePackages, guestSources, lockedPackages } from "../runtime/catalogue.ts";
 import { IMAGE_FORMAT } from "./format.ts";
 
 /** How many bases of other versions stay in the cache: one to go back to. */

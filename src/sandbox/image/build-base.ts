@@ -5,12 +5,14 @@
  */
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type vm from "node:vm";
 import { Unsupported } from "../../graph/errors.ts";
 import type { DylinkMetadata, EmscriptenModule } from "../runtime/emscripten.ts";
 import { evaluateGlue, patchedGlue } from "../runtime/glue.ts";
-import { packFileSystem } from "../runtime/guest-files.ts";
+import { packFileSystem, packInMemory } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import { packSitePackages, type SitePackages } from "../runtime/site-packages.ts";
+import { glueCachePath } from "../shell/parts.ts";
 import { guestEnvironment, installFiles } from "../shell/guest-root.ts";
 import { type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
 import { neededGotNames } from "./libraries.ts";
@@ -57,9 +59,9 @@ sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != "JsFinder"]
 for _n in [n for n in sys.modules if n in ("js", "pyodide_js") or n.startswith(("js.", "pyodide_js."))]: del sys.modules[_n]
 `;
 
-async function boot(site: SitePackages, loaded: Loaded[]): Promise<Pyodide> {
+async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Pyodide; glue: vm.Script }> {
   const main = new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm")));
-  const { create } = evaluateGlue(patchedGlue());
+  const { create, script } = evaluateGlue(patchedGlue());
   const instantiate = WebAssembly.instantiate;
   let rawExports: WebAssembly.Exports | undefined;
   // loadPyodide fetches the binary itself; an empty answer stands for the module that is compiled already.
@@ -84,7 +86,7 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<Pyodide> {
         loaded.push({ name, memoryBase, metadata, tableBase });
       (settings["preRun"] as ((m: EmscriptenModule) => void)[])[0] = (m) => {
         installFiles(m, readFileSync(join(pyodideDirectory, "python_stdlib.zip")));
-        m.FS.mount(packFileSystem(m, () => site.index, site.data), {}, m.API["sitePackages"] as string);
+        m.FS.mount(packFileSystem(m, () => site.index, packInMemory(site.data)), {}, m.API["sitePackages"] as string);
       };
       const module = await create(settings);
       if (rawExports) module.__rawExports = rawExports;
@@ -92,7 +94,7 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<Pyodide> {
     },
   });
   WebAssembly.instantiate = instantiate;
-  return pyodide;
+  return { pyodide, glue: script };
 }
 
 /** Which export (or import of main) each function in the table is. */
@@ -186,7 +188,7 @@ function writeImage(path: string, heap: Uint8Array, window_offset: number): void
 export async function buildBase(prefix: string, hash: string): Promise<void> {
   const site = packSitePackages();
   const loaded: Loaded[] = [];
-  const pyodide = await boot(site, loaded);
+  const { pyodide, glue } = await boot(site, loaded);
   const module = pyodide._module;
   const inner = module.__sandloom;
   const mainTableEnd = inner.wasmTable.length;
@@ -253,6 +255,9 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   writeFileSync(`${draft}.site.bin`, site.data);
   writeFileSync(`${draft}.site.json`, JSON.stringify(site.index));
   writeFileSync(`${draft}.glue.js`, patchedGlue());
+  // Made after a full run, the code cache holds what V8 compiled lazily. It is of this V8 only: the name says of which.
+  writeFileSync(glueCachePath(draft), glue.createCachedData());
+  renameSync(glueCachePath(draft), glueCachePath(prefix));
   // The record comes last: an image without its record does not exist.
   writeFileSync(`${draft}.json`, JSON.stringify(record));
   for (const end of ["img", "site.bin", "site.json", "glue.js", "json"]) renameSync(`${draft}.${end}`, `${prefix}.${end}`);

@@ -2,16 +2,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { InternalError } from "../../graph/errors.ts";
-import type { PackIndex } from "../runtime/guest-files.ts";
+import { type PackIndex, packInMemory, type ReadPack } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import type { SitePackages } from "../runtime/site-packages.ts";
 import { SITE_PACKAGES } from "../shell/guest-root.ts";
 
 /** The bytes of a side module by its path in the guest. */
-export function libraryBytes(name: string, index: PackIndex, data: Uint8Array): Uint8Array<ArrayBuffer> {
+export function libraryBytes(name: string, index: PackIndex, readPack: ReadPack): Uint8Array<ArrayBuffer> {
   const at = index[name.startsWith(`${SITE_PACKAGES}/`) ? name.slice(SITE_PACKAGES.length + 1) : name];
   if (!at) throw new InternalError(`the side module ${name} is not among the site-packages`);
-  return Uint8Array.from(data.subarray(at[0], at[0] + at[1]));
+  const bytes = new Uint8Array(at[1]);
+  readPack(bytes, at[0]);
+  return bytes;
 }
 
 /** The names in the GOT that main or a side module imports: 528 of 8,960. */
@@ -21,6 +23,6 @@ export function neededGotNames(libraries: readonly string[], site: SitePackages)
     for (const { module: from, name } of WebAssembly.Module.imports(module)) if (from.startsWith("GOT")) needed.add(name);
   };
   add(new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm"))));
-  for (const name of libraries) add(new WebAssembly.Module(libraryBytes(name, site.index, site.data)));
+  for (const name of libraries) add(new WebAssembly.Module(libraryBytes(name, site.index, packInMemory(site.data))));
   return needed;
 }

@@ -74,8 +74,29 @@ function packTree(index: PackIndex): PackEntry {
   return root;
 }
 
-/** A read-only file system over one buffer that all sandboxes share; the index is read when it is first looked into. */
-export function packFileSystem(module: EmscriptenModule, index: () => PackIndex, data: Uint8Array): FileSystemType {
+/** Copies the pack's bytes from `offset` into `out`. */
+export type ReadPack = (out: Uint8Array, offset: number) => void;
+
+export const packInMemory =
+  (data: Uint8Array): ReadPack =>
+  (out, offset) =>
+    out.set(data.subarray(offset, offset + out.length));
+
+/** A pack that stays in its file: only what is imported is ever read, through a bounce buffer as in {@link hostFileSystem}. */
+export function packInFile(fd: number): ReadPack {
+  const bounce = new Uint8Array(1 << 16);
+  return (out, offset) => {
+    for (let done = 0; done < out.length; ) {
+      const got = readSync(fd, bounce, 0, Math.min(bounce.length, out.length - done), offset + done);
+      if (got === 0) throw new RangeError("the site-packages pack ends early");
+      out.set(bounce.subarray(0, got), done);
+      done += got;
+    }
+  };
+}
+
+/** A read-only file system over one pack that all sandboxes share; the index is read when it is first looked into. */
+export function packFileSystem(module: EmscriptenModule, index: () => PackIndex, readPack: ReadPack): FileSystemType {
   const fs = module.FS;
   const entries = new WeakMap<FsNode, PackEntry>();
   let tree: PackEntry | undefined;
@@ -101,7 +122,7 @@ export function packFileSystem(module: EmscriptenModule, index: () => PackIndex,
     read(stream: FsStream, buffer: Uint8Array, offset: number, length: number, position: number): number {
       const { offset: start, bytes } = entry(stream.node);
       const count = Math.max(0, Math.min(length, bytes - position));
-      buffer.set(data.subarray(start + position, start + position + count), offset);
+      readPack(new Uint8Array(buffer.buffer, buffer.byteOffset + offset, count), start + position);
       return count;
     },
     llseek: (stream: FsStream, offset: number, whence: number) =>

@@ -1,9 +1,10 @@
 /** What every shell of a process shares: compiled modules, the glue, the files, the record. Made once, handed to each worker. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { InternalError } from "../../graph/errors.ts";
 import type { BaseImage } from "../image/format.ts";
 import { libraryBytes } from "../image/libraries.ts";
-import type { PackIndex } from "../runtime/guest-files.ts";
+import type { PackIndex, ReadPack } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import { wrapperModule } from "./wrapper-module.ts";
 
@@ -16,7 +17,8 @@ export interface ShellParts {
   /** V8's code cache of the glue; absent on the first run of a base. */
   readonly glueCache: SharedArrayBuffer | undefined;
   readonly stdlib: SharedArrayBuffer;
-  readonly siteData: SharedArrayBuffer;
+  /** The site-packages pack, open in this process: file descriptors are shared by its threads. */
+  readonly siteFd: number;
   readonly siteIndex: SharedArrayBuffer;
 }
 
@@ -32,10 +34,13 @@ export async function loadParts(prefix: string): Promise<ShellParts> {
   // V8 compiles lazily and off this thread: start main first, it is the largest.
   const main = WebAssembly.compile(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm")));
   const record = JSON.parse(readFileSync(`${prefix}.json`, "utf8")) as BaseImage;
-  const site = readFileSync(`${prefix}.site.bin`);
+  const siteFd = openSync(`${prefix}.site.bin`, "r");
+  const readPack: ReadPack = (out, offset) => {
+    if (readSync(siteFd, out, 0, out.length, offset) !== out.length) throw new InternalError(`${prefix}.site.bin ends early`);
+  };
   const index = readFileSync(`${prefix}.site.json`);
   const parsed = JSON.parse(index.toString()) as PackIndex;
-  const libraries = record.libraries.map(({ name }) => WebAssembly.compile(libraryBytes(name, parsed, site)));
+  const libraries = record.libraries.map(({ name }) => WebAssembly.compile(libraryBytes(name, parsed, readPack)));
   const cache = glueCachePath(prefix);
   return {
     record,
@@ -43,7 +48,7 @@ export async function loadParts(prefix: string): Promise<ShellParts> {
     glue: readFileSync(`${prefix}.glue.js`, "latin1"),
     glueCache: existsSync(cache) ? shared(readFileSync(cache)) : undefined,
     stdlib: shared(readFileSync(join(pyodideDirectory, "python_stdlib.zip"))),
-    siteData: shared(site),
+    siteFd,
     siteIndex: shared(index),
     main: await main,
     libraries: await Promise.all(libraries),

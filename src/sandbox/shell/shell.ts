@@ -4,7 +4,7 @@
  */
 import type { EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
 import { evaluateGlue } from "../runtime/glue.ts";
-import { freezeRoot, packFileSystem, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
+import { freezeRoot, packFileSystem, packInFile, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
 import { guestEnvironment, installFiles } from "./guest-root.ts";
 import { Linker, tableFiller } from "./linker.ts";
 import type { ShellParts } from "./parts.ts";
@@ -77,7 +77,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       (m: EmscriptenModule) => {
         installFiles(m, new Uint8Array(parts.stdlib));
         const index = (): PackIndex => JSON.parse(Buffer.from(parts.siteIndex).toString()) as PackIndex;
-        m.FS.mount(packFileSystem(m, index, new Uint8Array(parts.siteData)), {}, m.API["sitePackages"] as string);
+        m.FS.mount(packFileSystem(m, index, packInFile(parts.siteFd)), {}, m.API["sitePackages"] as string);
         scratch = new ScratchFolders(m, SCRATCH, options.scratch_limit_bytes);
         m.FS.chdir("/home/pyodide");
         Object.assign(m.ENV, guestEnvironment);

@@ -1,0 +1,35 @@
+/** What goes into a base image, by name: the pinned wheels and the guest's own packages. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { guestPackages, pyodideDirectory } from "./paths.ts";
+
+/** The distributions in every base image, by their names in Pyodide's lock file, in load order. */
+export const basePackages: readonly string[] = ["numpy", "pandas", "python-dateutil", "pytz", "six"];
+
+export interface LockedPackage {
+  readonly file_name: string;
+  readonly sha256: string;
+  readonly imports: readonly string[];
+}
+
+export function lockedPackages(): Readonly<Record<string, LockedPackage>> {
+  const lock = JSON.parse(readFileSync(join(pyodideDirectory, "pyodide-lock.json"), "utf8")) as {
+    packages: Record<string, LockedPackage>;
+  };
+  return lock.packages;
+}
+
+/** The guest's own Python files, in a fixed order. */
+export function guestSources(): string[] {
+  const found: string[] = [];
+  const walk = (folder: string): void => {
+    for (const name of readdirSync(folder).toSorted()) {
+      const path = join(folder, name);
+      if (statSync(path).isDirectory()) {
+        if (name !== "__pycache__") walk(path);
+      } else if (name.endsWith(".py")) found.push(path);
+    }
+  };
+  walk(guestPackages);
+  return found;
+}
