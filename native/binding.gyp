@@ -54,7 +54,13 @@
       "target_name": "sandloom",
       "type": "loadable_module",
       "dependencies": ["core"],
-      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "defines": [
+        "NAPI_VERSION=9",
+        "NODE_ADDON_API_CPP_EXCEPTIONS",
+        "NODE_ADDON_API_DISABLE_DEPRECATED",
+        # A worker that is being terminated cannot throw: its calls just end.
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+      ],
       # The store's thread runs code of the library: no worker's end may unload it.
       "ldflags": ["-Wl,-z,nodelete"],
       "sources": [

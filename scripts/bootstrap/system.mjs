@@ -61,7 +61,7 @@ function hasLibrary(file) {
 }
 
 /** @param {string} command */
-function hasCommand(command) {
+export function hasCommand(command) {
   return (process.env.PATH ?? "").split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);

@@ -165,6 +165,7 @@ function simple(node: Expression): boolean {
     case "Slice":
       return [node.lower, node.upper, node.step].every((one) => one === undefined || simple(one));
     case "Tuple":
+    case "List":
       return node.elts.every(simple);
     case "UnaryOp":
       return simple(node.operand);

@@ -135,8 +135,7 @@ export class Program {
         split._ === "Call" ? readOptions(split, node, module.source, findings) : { caps: {}, writes: [] as string[] };
       const bindings = module.scope.bindings.get(node.name) ?? [];
       if (bindings.length > 1) {
-        const again = bindings.find((one) => one.node !== node)?.node ?? node;
-        refuse(again, "duplicate-component", `${node.name} is bound again in the module that defines it as a component`);
+        refuse(bindings[1]?.node ?? node, "duplicate-component", `${node.name} is bound again in the module that defines it as a component`);
         return undefined;
       }
       found.push({ module, node, options, splitDecorator: split });

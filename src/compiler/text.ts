@@ -147,8 +147,7 @@ export function onOneLine(text: string): string {
       // One space for a line end with its continuation and indentation.
       while (/[\\\s]/.test(text[index + 1] ?? "")) index++;
       out += " ";
-    }
-    else {
+    } else {
       if (character === '"' || character === "'") {
         quote = text.startsWith(character.repeat(3), index) ? character.repeat(3) : character;
         out += quote;

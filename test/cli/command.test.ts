@@ -159,7 +159,9 @@ describe("sandloom run", () => {
     });
     const { code, stderr } = await sandloom(["run", "app.py"], { compileError });
     expect(code).toBe(2);
-    expect(stderr).toBe("CompileRefused: 1 place\n\napp.py:2:5 no-main m\n        return event\n        ^\n  → f\n");
+    expect(stderr).toBe(
+      "CompileRefused: 1 place cannot be compiled\n\napp.py:2:5 no-main m\n        return event\n        ^\n  → f\n",
+    );
     expect(readdirSync(cwd)).toEqual(["app.py", "data"]);
   });
 
@@ -236,6 +238,20 @@ describe("an interrupted run", () => {
     expect(api.compiledApps).toEqual([]);
     expect(api.closed).toBe(1);
     expect(terminal.stderr).toContain("Cancelled: interrupted by Ctrl-C");
+  });
+});
+
+describe("the source lines in an error", () => {
+  const raisedIn = async (file: string): Promise<string> => {
+    const frames = [{ file, line: 1, function: "f" }];
+    return (await sandloom(["run", "app.py"], { error: new errors.GuestRaised("m", { type: "E", frames }) })).stderr;
+  };
+
+  test("are those of the application's folder, and of no other file of this machine", async () => {
+    expect(await raisedIn("app.py")).toContain("      def main(event):\n");
+    writeFileSync(join(base, "secret.txt"), "secret");
+    expect(await raisedIn(join(base, "secret.txt"))).not.toContain("secret\n");
+    expect(await raisedIn("../secret.txt")).not.toContain("secret\n");
   });
 });
 

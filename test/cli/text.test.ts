@@ -102,7 +102,8 @@ describe("progress", () => {
       "1 running · 1 waiting · 1 queued · 0 done · 80.0 MB in memory components · 1.23 s",
     );
     expect(cancelledText(progress)).toBe("1 running, 1 waiting and 1 queued stopped; 0 had returned");
-    for (const event of events.slice(begun.length)) progress.take(event);
+    const rest = events.slice(begun.length);
+    for (const event of rest) progress.take(event);
     expect(statusText(progress, 1_234, plain)).toBe(
       "0 running · 0 waiting · 3 done · 0 B in memory components · 1.23 s",
     );
@@ -116,6 +117,22 @@ describe("progress", () => {
       "gradient#3   │ three",
       "gradient#3   │ 100%",
     ]);
+  });
+
+  test("says what components did when they were cancelled, also after they have ended", () => {
+    const progress = new Progress();
+    for (const event of begun) progress.take(event);
+    const cancelled = {
+      type: "component-ended",
+      t_ms: 50,
+      outcome: "cancelled",
+      local_bytes: 0,
+      cpu_ms: 0,
+      result_bytes: 0,
+    } as const;
+    for (const component of [0, 1, 2]) progress.take({ ...cancelled, component });
+    expect(cancelledText(progress)).toBe("1 running, 1 waiting and 1 queued stopped; 0 had returned");
+    expect(progress.counts).toMatchObject({ running: 0, waiting: 0, queued: 0, failed: 0, cancelled: 3 });
   });
 
   test("of a run that was cancelled before anything ran says so", () => {
@@ -245,14 +262,14 @@ describe("an error", () => {
     sourceLine: (file: string, line: number): string | undefined => (file === "app.py" ? lines[line - 1] : undefined),
   };
 
-  test("of the program has Python's traceback with the user's file and line, and source where Python had none", () => {
+  test("of the program has Python's traceback with the user's file and line, and the source as the user wrote it", () => {
     const error = new GuestRaised("ZeroDivisionError: division by zero", {
       type: "ZeroDivisionError",
       message: "division by zero",
       component: "f#3",
       frames: [
         { file: "helpers.py", line: 18, function: "main", text: "    total = f(x)" },
-        { file: "app.py", line: 5, function: "f" },
+        { file: "app.py", line: 5, function: "f", text: "return _lowered(x / 0)" },
         { file: "gone.py", line: 1, function: "g" },
       ],
     });
@@ -273,8 +290,13 @@ describe("an error", () => {
       { file: "app.py", line: 5, column: 9, rule: "argument-mutation", message: "x is changed", fix: "Copy it first." },
       { file: "other.py", line: 1, column: 1, rule: "star-import", message: "import of *" },
     ];
-    expect(errorText(new CompileRefused("2 places", { refusals }), context).split("\n")).toEqual([
-      "CompileRefused: 2 places",
+    expect(
+      errorText(
+        new CompileRefused("app.py:5:9: x is changed [argument-mutation]\nother.py", { refusals }),
+        context,
+      ).split("\n"),
+    ).toEqual([
+      "CompileRefused: 2 places cannot be compiled",
       "",
       "app.py:5:9 argument-mutation x is changed",
       "    \treturn x / 0",
@@ -297,7 +319,7 @@ describe("an error", () => {
       "  → raise the cap with --memory, or let memory components go (del) before making others",
     ]);
     expect(errorText(new TimedOut("f#3", { limit: "run_timeout_ms", bound: 30_000 }), context)).toContain(
-      "the limit run_timeout_ms is 30.0 s\n",
+      "\n  the limit run_timeout_ms is 30.0 s",
     );
   });
 

@@ -7,6 +7,7 @@ filled with a pattern when its last reference goes, so that a use after that sho
 import ctypes
 import json
 import mmap
+import re
 import sys
 import textwrap
 
@@ -83,7 +84,7 @@ class Transport:
             text = json.dumps({"code": refused[0], "message": refused[1]}).encode()
             self.reply = PAIR.pack(1, len(text)) + text
             return len(frame)
-        answer = (None, self.allocate, self.attach, self.detach, self.trigger, self.join, self.split, self.result, self.raised, self.started)[op](a, b, body)
+        answer = (None, self.allocate, self.attach, self.detach, self.trigger, self.join, self.split, self.result, self.raised, self.started, self.wait)[op](a, b, body)
         if answer is not None:
             self.reply = PAIR.pack(0, len(answer)) + answer
         return len(frame)
@@ -157,6 +158,13 @@ class Transport:
             self.host.hold(region, -1)
         self.arrived = {}
 
+    def wait(self, count, b, body):
+        for i in range(count):
+            child = self.host.tickets[WORD.unpack_from(body, 4 * i)[0]]
+            if child.outcome is None:
+                runner.run(child, self.host.out)
+        return b""
+
     def split(self, rows, row_bytes, body):
         return WORD.pack(self.host.parts)
 
@@ -200,8 +208,6 @@ def application(source, name="app", low_level=None):
     lowlevel.components.clear()
     for known in [m for m in sys.modules if m == name or m == "components" or m.startswith("components.")]:
         del sys.modules[known]
-    import re
-
     declared = re.findall(r'component\("(\w+)".*?\)\ndef (\w+)\((.*?)\)', text)
     for component, function, parameters in declared:
         names = [p.split("=")[0].split(":")[0].strip() for p in parameters.split(",") if p.strip()]
@@ -216,4 +222,4 @@ def application(source, name="app", low_level=None):
             + [{"name": f"components.{n}", "file": f"components/{n}.py", "text": textwrap.dedent(t)} for n, t in programs.items()],
         }
     )
-    return sys.modules[name]
+    return sys.modules.get(name)

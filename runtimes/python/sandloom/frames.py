@@ -45,11 +45,7 @@ def _frame(e, v):
     blocks = []
     for block in v._mgr.blocks:
         places = block.mgr_locs.as_array.tolist()
-        try:
-            blocks.append((column(e, block.values), places))
-        except Refused as refused:
-            names = ", ".join(repr(v.columns[i]) for i in places)
-            raise Refused(v, f"column {names}: {refused.reason}") from None
+        blocks.append((_column_of(e, block.values, v, places), places))
     return _tree("frame", e.node(v.index), e.node(v.columns), blocks, v.flags.allows_duplicate_labels)
 
 
@@ -57,7 +53,7 @@ def _series(e, v):
     if e.fingerprint:
         return e.shadow(v, v.copy(deep=False))
     _plain(v)
-    return _tree("series", column(e, v._mgr.blocks[0].values), e.node(v.index), e.node(v.name), v.flags.allows_duplicate_labels)
+    return _tree("series", _column_of(e, v._mgr.blocks[0].values, v), e.node(v.index), e.node(v.name), v.flags.allows_duplicate_labels)
 
 
 def _plain(v):
@@ -68,7 +64,7 @@ def _plain(v):
 def _index(e, v):
     if e.fingerprint:
         return e.shadow(v, v.copy(deep=False))
-    return _tree("index", type(v).__name__, column(e, v._data), e.node(v.name))
+    return _tree("index", type(v).__name__, _column_of(e, v._data, v), e.node(v.name))
 
 
 def _range_index(e, v):
@@ -81,6 +77,15 @@ def _multi_index(e, v):
     levels = [e.node(level) for level in v.levels]
     codes = [e.array(np.asarray(c)) for c in v.codes]
     return _tree("multi", levels, codes, [e.node(n) for n in v.names])
+
+
+def _column_of(e, v, owner, places=()):
+    """A column; what is refused in it is refused of its owner, which has a place in the message."""
+    try:
+        return column(e, v)
+    except Refused as refused:
+        names = ", ".join([repr(owner.columns[i]) for i in places])
+        raise Refused(owner, f"column {names}: {refused.reason}" if names else refused.reason) from None
 
 
 def column(e, v):
@@ -197,7 +202,9 @@ def _in_fabric(a, address):
     end = first + a.size
     if pointers is not None and not all(map(is_, a, pointers[first:end])):
         return None
-    return offsets[first : end + 1], data[int(offsets[first]) : int(offsets[end])], None if mask is None else mask[first:end]
+    # What arrived may be a range of rows itself: its bytes begin where its first string does.
+    base, low, high = int(offsets[0]), int(offsets[first]), int(offsets[end])
+    return offsets[first : end + 1], data[low - base : high - base], None if mask is None else mask[first:end]
 
 
 def _packed(a):

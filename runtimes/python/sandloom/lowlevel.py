@@ -156,6 +156,7 @@ def gather(items):
 def _joined(run, pending):
     tickets = [t for _, several in pending for t in several]
     try:
+        run.wait([t for t in tickets if t in run.inflight])
         for captured, several in pending:
             yield captured, tuple([t.join() for t in several])
     finally:
@@ -169,5 +170,7 @@ def _joined(run, pending):
 
 def join(*values):
     """The results of tickets, in order; of one ticket its result."""
+    run = action()
+    run.wait([v for v in values if type(v) is Ticket and v in run.inflight])
     results = tuple([v.join() if type(v) is Ticket else v for v in values])
     return results[0] if len(results) == 1 else results

@@ -11,7 +11,7 @@ from . import action as _action
 from . import exceptions, globals_guard, lowlevel, result
 from .action import Action, table
 from .device import RAISE, RESULT, START, WORD, Device, FdTransport
-from .errors import MutatedByValue
+from .errors import MutatedByValue, MutatedGlobal
 from .values import Encoder, dumps, np
 
 OUT = "/out"
@@ -109,6 +109,8 @@ def _message(action, value, out):
 def _report(device, error, fatal):
     """RAISE, with as much of the exception as can be had."""
     _flush()
+    # Caught by a caller, these would leave a wrong answer.
+    fatal = fatal or isinstance(error, (MutatedByValue, MutatedGlobal))
     try:
         document = exceptions.describe(error, fatal)
         payload = dumps(exceptions.encode(error, document))

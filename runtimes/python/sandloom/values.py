@@ -123,7 +123,8 @@ class Encoder:
             offset = address - lease.address
             low, high = extent(offset, shape, strides, dtype.itemsize)
             self.reads.append((region, low, high))
-            locked = not a.flags.writeable and lease_open(lease, low, high)
+            # Read-only for its own sake (a broadcast, a setflags), not because this component got it so.
+            locked = not a.flags.writeable and (lease_open(lease, low, high) or (strides is not None and 0 in strides))
             return (..., ARRAY, region, offset, descriptor, shape, strides, locked)
         return self.copied(a, address, descriptor, shape, strides)
 

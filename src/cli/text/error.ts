@@ -1,7 +1,7 @@
 /** An error as one block: code, what went wrong, where, and what to do. */
 import { type GuestFrame, SandloomError } from "../../graph/errors.ts";
 import { harmless, indent, type Paint } from "./paint.ts";
-import { bytesText, durationText } from "./quantities.ts";
+import { bytesText, countText, durationText } from "./quantities.ts";
 
 export interface ErrorContext {
   readonly paint: Paint;
@@ -29,8 +29,11 @@ export function errorText(error: unknown, context: ErrorContext): string {
       adviceLine(ADVICE["InternalError"]!, paint),
     ].join("\n");
   }
-  const lines = [headline(error.code, harmless(error.message), paint)];
-  if (error.code === "CompileRefused") lines.push(...refusalsOf(error).map((refusal) => refusalText(refusal, context)));
+  const refusals = error.code === "CompileRefused" ? refusalsOf(error) : [];
+  // The message of a refusal lists the same places without their source.
+  const message = refusals.length > 0 ? `${countText(refusals.length, "place")} cannot be compiled` : error.message;
+  const lines = [headline(error.code, harmless(message), paint)];
+  lines.push(...refusals.map((refusal) => refusalText(refusal, context)));
   const frames = framesOf(error);
   if (frames.length > 0) lines.push(tracebackText(error, frames, context));
   const limit = limitText(error);
@@ -73,7 +76,8 @@ function tracebackText(error: SandloomError, frames: readonly GuestFrame[], cont
   const lines = [`Traceback (most recent call last)${where}:`];
   for (const frame of frames) {
     lines.push(`  File "${context.paint("cyan", frame.file)}", line ${frame.line}, in ${frame.function}`);
-    const text = frame.text ?? context.sourceLine(frame.file, frame.line);
+    // Python may have seen the line as the compiler lowered it.
+    const text = context.sourceLine(frame.file, frame.line) ?? frame.text;
     if (text?.trim()) lines.push(`    ${harmless(text.trim())}`);
   }
   const { type, message } = error.details;

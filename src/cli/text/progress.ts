@@ -3,19 +3,38 @@ import type { EventOf, RunEvent } from "../../graph/events.ts";
 import { harmless, padEnd, type Paint } from "./paint.ts";
 import { bytesText, durationText } from "./quantities.ts";
 
-type State = "queued" | "running" | "waiting" | "done" | "failed";
+type State = "queued" | "running" | "waiting" | "done" | "failed" | "cancelled";
+
+const STATE_AFTER: Readonly<Record<EventOf<"component-ended">["outcome"], State>> = {
+  returned: "done",
+  raised: "failed",
+  failed: "failed",
+  cancelled: "cancelled",
+};
 
 /** Takes the events in their order; holds what the live view shows. */
 export class Progress {
   readonly #names: Map<number, string> = new Map();
   readonly #states: Map<number, State> = new Map();
-  readonly #counts: Record<State, number> = { queued: 0, running: 0, waiting: 0, done: 0, failed: 0 };
+  readonly #counts: Record<State, number> = { queued: 0, running: 0, waiting: 0, done: 0, failed: 0, cancelled: 0 };
+  /** What they did when they were cancelled. */
+  readonly #stopped: Record<"queued" | "running" | "waiting", number> = { queued: 0, running: 0, waiting: 0 };
   readonly #regions: Map<number, number> = new Map();
   #memory_bytes = 0;
   #t_ms = 0;
 
   get counts(): Readonly<Record<State, number>> {
     return this.#counts;
+  }
+
+  /** Components that did not come to their end: cancelled, or still there when the run ended. */
+  get stopped(): Readonly<Record<"queued" | "running" | "waiting", number>> {
+    const { queued, running, waiting } = this.#counts;
+    return {
+      queued: queued + this.#stopped.queued,
+      running: running + this.#stopped.running,
+      waiting: waiting + this.#stopped.waiting,
+    };
   }
 
   get memory_bytes(): number {
@@ -35,9 +54,13 @@ export class Progress {
     } else if (event.type === "component-started" || event.type === "component-resumed")
       this.#move(event.component, "running");
     else if (event.type === "component-waiting") this.#move(event.component, "waiting");
-    else if (event.type === "component-ended")
-      this.#move(event.component, event.outcome === "returned" ? "done" : "failed");
-    else if (event.type === "memory-made") {
+    else if (event.type === "component-ended") {
+      const state = this.#states.get(event.component);
+      if (event.outcome === "cancelled" && (state === "queued" || state === "running" || state === "waiting")) {
+        this.#stopped[state]++;
+      }
+      this.#move(event.component, STATE_AFTER[event.outcome]);
+    } else if (event.type === "memory-made") {
       this.#regions.set(event.region, event.bytes);
       this.#memory_bytes += event.bytes;
     } else if (event.type === "memory-freed") {
@@ -76,9 +99,9 @@ export function statusText(progress: Progress, elapsed_ms: number, paint: Paint)
 
 /** What was stopped when a run was cancelled. */
 export function cancelledText(progress: Progress): string {
-  const { running, waiting, queued, done, failed } = progress.counts;
-  const stopped = running + waiting + queued;
-  if (stopped === 0 && done + failed === 0) return "before any component ran";
+  const { running, waiting, queued } = progress.stopped;
+  const { done, failed } = progress.counts;
+  if (running + waiting + queued + done + failed === 0) return "before any component ran";
   return `${running} running, ${waiting} waiting and ${queued} queued stopped; ${done} had returned`;
 }
 

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InternalError } from "../../graph/errors.ts";
-import { pyodideDirectory } from "../runtime/paths.ts";
+import { cacheDirectory, pyodideDirectory } from "../runtime/paths.ts";
 import { basePackages, guestSources, lockedPackages } from "../runtime/catalogue.ts";
 import { IMAGE_FORMAT } from "./format.ts";
 
@@ -61,3 +61,5 @@ function dropOldBases(folder: string, current: string): void {
     for (const file of readdirSync(folder)) if (file.startsWith(`${stem}.`)) rmSync(join(folder, file), { force: true });
   }
 }
+
+if (import.meta.main) await ensureBase(cacheDirectory(), (line) => console.log(line));
