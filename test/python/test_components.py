@@ -1,3 +1,4 @@
+import errno
 import unittest
 
 from guest_case import GuestCase
@@ -371,7 +372,7 @@ def main(event):
         answers = self.run_main()
         self.assertEqual(
             answers[:4],
-            [["Odd", True, [{"k": [1]}], []], ["FileNotFoundError", False, [2], []], ["JSONDecodeError", False, [1], []], ["StopIteration", False, [7], ["mind"]]],
+            [["Odd", True, [{"k": [1]}], []], ["FileNotFoundError", False, [errno.ENOENT], []], ["JSONDecodeError", False, [1], []], ["StopIteration", False, [7], ["mind"]]],
         )
         self.assertEqual([a[0] for a in answers[4:]], ["KeyError", "ComponentRaised", "SystemExit", "KeyboardInterrupt", "UnicodeDecodeError"])
 
