@@ -2,6 +2,7 @@
 // Must parse on any Node: it looks for one that is new enough and runs the program under it.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as nodeModule from "node:module";
 import { fileURLToPath } from "node:url";
 
 const OLDEST_NODE = 26; // the one that the tests run under
@@ -9,6 +10,8 @@ const OLDEST_NODE = 26; // the one that the tests run under
 const local = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 if (Number(process.versions.node.split(".")[0]) >= OLDEST_NODE) {
+  // Stripping types and compiling is most of the start: 90 ms without V8's cache of it, 25 with it.
+  nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? local(".sandloom/compile-cache"));
   // A checkout runs its source as it is; a published package has only `dist`.
   const source = local("src/cli/main.ts");
   await import(existsSync(source) ? source : local("dist/cli/main.js"));

@@ -60,17 +60,24 @@ time("mapImage, clean", 50, () => space.mapImage(image.id));
 time("region allocate + release, 4 KiB", 5000, () => native.regionRelease(native.regionAllocate(account, 4096)));
 time("region allocate + release, 1 MiB", 500, () => native.regionRelease(native.regionAllocate(account, MiB)));
 time("region allocate, fresh 256 MiB", 3, () => native.regionAllocate(account, 256 * MiB));
-for (const [label, size] of [["4 KiB", 4096], ["1 MiB", MiB], ["64 MiB", 64 * MiB]]) {
+for (const [label, size] of [
+  ["4 KiB", 4096],
+  ["1 MiB", MiB],
+  ["64 MiB", 64 * MiB],
+]) {
   const region = native.regionAllocate(account, size);
   for (const writable of [false, true]) {
-    const cycle = (touch) => () => {
+    const cycle = (touched_bytes) => () => {
       const offset = space.attach(region, writable);
-      if (touch) for (let at = offset; at < offset + size; at += 4096) writable ? (bytes[at] = 1) : (sum += bytes[at]);
+      for (let at = offset; at < offset + touched_bytes; at += 4096) {
+        if (writable) bytes[at] = 1;
+        else sum += bytes[at];
+      }
       space.detach(region);
     };
     const mode = writable ? "write" : "read";
-    time(`attach + detach, ${label}, ${mode}`, 500, cycle(false));
-    time(`attach + touch every page + detach, ${label}, ${mode}`, 50, cycle(true));
+    time(`attach + detach, ${label}, ${mode}`, 500, cycle(0));
+    time(`attach + touch every page + detach, ${label}, ${mode}`, 50, cycle(size));
   }
 }
 

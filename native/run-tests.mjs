@@ -45,13 +45,11 @@ async function compile() {
     if (changedAt(object) < Math.max(changedAt(source), headers_at)) stale.push([source, object]);
   }
   const warnings = ["-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"];
+  const options = ["-std=c++20", "-O1", "-g", "-fno-omit-frame-pointer", "-fPIC", ...warnings];
   const worker = async () => {
     for (let next = stale.pop(); next !== undefined; next = stale.pop()) {
       const [source, object] = next;
-      await run("g++", [
-        ...["-std=c++20", "-O1", "-g", "-fno-omit-frame-pointer", "-fPIC", ...warnings, ...flags],
-        ...["-I.", "-isystem", "third_party", "-c", source, "-o", object],
-      ]);
+      await run("g++", [...options, ...flags, "-I.", "-isystem", "third_party", "-c", source, "-o", object]);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));

@@ -10,6 +10,7 @@ import { compile, COMPILER_VERSION, type ParsedFile, type SourceFile } from "../
 import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
 import { RUN_FORMAT, type RunRecord } from "../graph/events.ts";
 import { defaultLimits, type Limits } from "../graph/limits.ts";
+import type { ResourceGraph } from "../graph/resource-graph.ts";
 import { reportOf } from "../materializer/report.ts";
 import { type Base, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
@@ -53,6 +54,8 @@ export class LocalCluster implements Cluster {
   readonly #memory_bytes: number;
   readonly #active = new Map<string, ActiveRun>();
   readonly #opened = new Set<string>();
+  /** Keys of the applications that were prepared here. */
+  readonly #compiled = new Set<string>();
   /** Applications that are being prepared, by cache key: two runs of one application prepare it once. */
   readonly #preparing = new Map<string, Promise<Prepared>>();
   #executor: ExecutorProcess;
@@ -155,7 +158,8 @@ export class LocalCluster implements Cluster {
   }
 
   #key(source: Application | CompiledApp): string {
-    if ("graph" in source) return hashOf(this.#base.hash, "compiled", source.hash);
+    // What this cluster compiled keeps its key: its image has the user's own texts for tracebacks.
+    if ("graph" in source) return this.#compiled.has(source.hash) ? source.hash : hashOf(this.#base.hash, "compiled", source.hash);
     return hashOf(this.#base.hash, COMPILER_VERSION, source.entryFile, source.name, ...source.files.flatMap(({ path, text }) => [path, text]));
   }
 
@@ -168,7 +172,9 @@ export class LocalCluster implements Cluster {
     const work = this.#prepareOnce(source, key, sources);
     this.#preparing.set(key, work);
     try {
-      return await work;
+      const prepared = await work;
+      this.#compiled.add(key);
+      return prepared;
     } finally {
       this.#preparing.delete(key);
     }
@@ -230,6 +236,7 @@ export class LocalCluster implements Cluster {
       event,
       limits,
       mounts,
+      depth: Math.min(limits.depth, longestChain(prepared.app.graph)),
       caps: capsOf(prepared.app),
     });
     if (executor.dead) end({ error: executor.dead, splits: {} });
@@ -275,6 +282,26 @@ function capsOf(app: CompiledApp): Record<string, ComponentCaps> {
     };
   }
   return caps;
+}
+
+/** Components on the longest chain of triggers from the entry; Infinity where they recurse or are triggered by value. */
+function longestChain(graph: ResourceGraph): number {
+  const next = new Map<string, string[]>();
+  for (const relation of graph.relations)
+    if (relation.kind === "trigger") next.set(relation.from, [...(next.get(relation.from) ?? []), relation.to]);
+  const entry = graph.components.find((c) => c.kind === "compute" && c.entry)?.name;
+  const triggered = new Set([...next.values()].flat());
+  if (graph.components.some((c) => c.kind === "compute" && !c.entry && !triggered.has(c.name))) return Number.POSITIVE_INFINITY;
+  const lengths = new Map<string, number>();
+  const lengthFrom = (name: string): number => {
+    const known = lengths.get(name);
+    if (known !== undefined) return known;
+    lengths.set(name, Number.POSITIVE_INFINITY); // met again on the way: a cycle
+    const length = 1 + Math.max(0, ...(next.get(name) ?? []).map(lengthFrom));
+    lengths.set(name, length);
+    return length;
+  };
+  return entry === undefined ? Number.POSITIVE_INFINITY : lengthFrom(entry);
 }
 
 function positive(name: string, value: number): number {

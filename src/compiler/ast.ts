@@ -1,7 +1,7 @@
 /**
  * The tree of CPython's own `ast`, as runtimes/python/sandloom_compiler/parse.py writes it. Fields that are None are absent.
  */
-
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 /** Line from 1 and column from 0, in characters (code points), of the start and of the end. */
 export type At = readonly [line: number, column: number, endLine: number, endColumn: number];
 
@@ -61,17 +61,16 @@ export interface MatchCase {
   readonly body: readonly Statement[];
 }
 /** Patterns bind names; nothing else of them matters here. */
-export interface Pattern
-  extends Base<
-    | "MatchValue"
-    | "MatchSingleton"
-    | "MatchSequence"
-    | "MatchMapping"
-    | "MatchClass"
-    | "MatchStar"
-    | "MatchAs"
-    | "MatchOr"
-  > {
+export interface Pattern extends Base<
+  | "MatchValue"
+  | "MatchSingleton"
+  | "MatchSequence"
+  | "MatchMapping"
+  | "MatchClass"
+  | "MatchStar"
+  | "MatchAs"
+  | "MatchOr"
+> {
   readonly name?: string;
   readonly rest?: string;
 }

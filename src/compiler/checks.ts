@@ -20,12 +20,18 @@ export function checkProgram(program: Program, findings: Findings): void {
 
 function checkMain(program: Program, findings: Findings): void {
   const { entry, main } = program;
-  if (!main) return findings.refuse(entry.source, undefined, "no-main", `${entry.source.path} has no top-level function main`);
+  if (!main)
+    return findings.refuse(entry.source, undefined, "no-main", `${entry.source.path} has no top-level function main`);
   const { args } = main;
   const required = args.posonlyargs.length + args.args.length - args.defaults.length;
   const keywordOnly = args.kw_defaults.filter((one) => one === null).length;
   if (required !== 1 || keywordOnly > 0) {
-    findings.refuse(entry.source, main, "no-main", "main must have exactly one required positional parameter: the event");
+    findings.refuse(
+      entry.source,
+      main,
+      "no-main",
+      "main must have exactly one required positional parameter: the event",
+    );
   }
   if (main._ === "AsyncFunctionDef") findings.refuse(entry.source, main, "no-main", "main is async");
   else if (yieldsIn(main)) findings.refuse(entry.source, main, "no-main", "main yields: it must return its result");
@@ -51,7 +57,8 @@ function checkNames(module: AppModule, findings: Findings): void {
             : isFunction(node) || node._ === "ClassDef"
               ? node.name
               : "";
-    if (RESERVED.test(name) && "at" in node) findings.refuse(module.source, node, "reserved-name", `the name ${name} is reserved`);
+    if (RESERVED.test(name) && "at" in node)
+      findings.refuse(module.source, node, "reserved-name", `the name ${name} is reserved`);
   });
 }
 
@@ -78,12 +85,23 @@ function checkCall(program: Program, module: AppModule, call: Call, findings: Fi
   const component = program.componentAt(module, call.func);
   if (component) {
     if (!inFunction) {
-      findings.refuse(source, call, "call-at-import", `component ${component.name} is called while the module is imported`);
+      findings.refuse(
+        source,
+        call,
+        "call-at-import",
+        `component ${component.name} is called while the module is imported`,
+      );
     }
     for (const up of module.around(call)) {
       if ("generators" in up && up.generators.some((one) => one.is_async)) {
         const message = `component ${component.name} is called in an asynchronous comprehension`;
-        findings.refuse(source, call, "split-async", message, "Write a plain comprehension: its components run side by side.");
+        findings.refuse(
+          source,
+          call,
+          "split-async",
+          message,
+          "Write a plain comprehension: its components run side by side.",
+        );
       }
     }
     return;
@@ -93,14 +111,23 @@ function checkCall(program: Program, module: AppModule, call: Call, findings: Fi
     const named = value && program.functionAt(module, value);
     if (value?._ === "Lambda" || named) {
       const what = named ? `function ${named.node.name}` : "a lambda";
-      return findings.refuse(source, call, "split-not-top-level", `split is called with ${what}`, rules["split-not-top-level"]);
+      return findings.refuse(
+        source,
+        call,
+        "split-not-top-level",
+        `split is called with ${what}`,
+        rules["split-not-top-level"],
+      );
     }
     if (!inFunction) findings.refuse(source, call, "call-at-import", "split is called while the module is imported");
     checkSplitCall(call, source, findings);
     return;
   }
   const meaning = program.names.meaning(module, call.func);
-  if (meaning.kind === "external" && (meaning.path === "asyncio.run" || meaning.path === "os.fork" || meaning.path === "os.system")) {
+  if (
+    meaning.kind === "external" &&
+    (meaning.path === "asyncio.run" || meaning.path === "os.fork" || meaning.path === "os.system")
+  ) {
     const fix = "Call plain functions; work that is to run side by side is a component, marked with @split.";
     findings.refuse(source, call, "unsupported-module", `${meaning.path} cannot work in a sandbox`, fix);
   }

@@ -40,7 +40,9 @@ function body({ node }: Component): string {
   const { args } = node;
   const called = hidden(node.name, args) ? "_component" : node.name;
   // A parameter that is named like the two of the program itself would hide them.
-  const names = new Map(parameters(args).map(({ arg }) => [arg, arg === "action" || arg === "params" ? `${arg}_` : arg]));
+  const names = new Map(
+    parameters(args).map(({ arg }) => [arg, arg === "action" || arg === "params" ? `${arg}_` : arg]),
+  );
   const local = (name: string): string => names.get(name) ?? name;
   const bound = [...args.posonlyargs, ...args.args, ...args.kwonlyargs];
   const lines = bound.map(({ arg }) => `    ${local(arg)} = action.get_transport(${JSON.stringify(arg)})`);

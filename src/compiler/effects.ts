@@ -1,13 +1,5 @@
 /** Which parameters a function is proven to write: its own stores, and what it hands to functions that write. */
-import {
-  parameters,
-  walk,
-  type Call,
-  type Expression,
-  type FunctionNode,
-  type Name,
-  type Node,
-} from "./ast.ts";
+import { parameters, walk, type Call, type Expression, type FunctionNode, type Name, type Node } from "./ast.ts";
 import { boundArguments, type Flow } from "./flow.ts";
 import type { AppModule } from "./names.ts";
 import type { AppFunction, Program } from "./program.ts";
@@ -42,7 +34,7 @@ export class Effects {
       const written = this.#written.get(one.node);
       for (const name of one.options.writes) written?.add(name);
     }
-    for (let changed = true; changed; ) {
+    for (let changed = true; changed;) {
       changed = [...program.functions.values()].map((one) => this.#passed(one)).some((grew) => grew);
     }
   }
@@ -143,7 +135,8 @@ function writesIn(program: Program, one: AppFunction): Write[] {
   const found: Write[] = [];
   const store = (target: Expression, node: Node, plain: boolean): void => {
     if (target._ === "Subscript" || target._ === "Attribute") found.push({ target: target.value, node, plain });
-    else if (target._ === "Tuple" || target._ === "List") for (const element of target.elts) store(element, node, plain);
+    else if (target._ === "Tuple" || target._ === "List")
+      for (const element of target.elts) store(element, node, plain);
     else if (target._ === "Starred") store(target.value, node, plain);
   };
   walk(one.node, (node) => {

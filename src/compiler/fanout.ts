@@ -2,6 +2,7 @@
  * Fan-out: may the component calls in one comprehension be triggered together? Only if nobody can notice but by the clock:
  * what stands around the calls is pure, and evaluating it later, or the rest earlier, changes no value and no first failure.
  */
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import {
   children,
   isComprehension,
@@ -128,11 +129,16 @@ function lazy(context: Context, module: AppModule, node: Expression, depth = 0):
     const meaning = program.names.meaning(module, node);
     if (meaning.kind !== "local") return false;
     const bindings = meaning.scope.bindings.get(node.id) ?? [];
-    return bindings.some((one) => one.kind === "assign" && one.value !== node && lazy(context, module, one.value, depth + 1));
+    return bindings.some(
+      (one) => one.kind === "assign" && one.value !== node && lazy(context, module, one.value, depth + 1),
+    );
   }
   if (node._ !== "Call") return false;
   const target = program.functionAt(module, node.func);
-  if (target) return !program.componentAt(module, node.func) && (yieldsIn(target.node) !== undefined || returnsGenerator(target.node));
+  if (target)
+    return (
+      !program.componentAt(module, node.func) && (yieldsIn(target.node) !== undefined || returnsGenerator(target.node))
+    );
   const meaning = program.names.meaning(module, node.func);
   const name = meaning.kind === "builtin" ? meaning.name : "";
   if (name === "map" || name === "filter") {
@@ -176,7 +182,8 @@ class Element {
   visit(node: Expression, conditional: boolean): void {
     if (!holdsCall(this.#context, this.#module, node)) return this.#plain(node);
     if (node._ === "Call" && this.#component(node)) {
-      if (conditional) throw new Refused("the call stands under a condition of its own: write it as `if` of the comprehension");
+      if (conditional)
+        throw new Refused("the call stands under a condition of its own: write it as `if` of the comprehension");
       if (this.#between) throw new Refused("something between two calls may raise");
       this.#calls.push(node);
       return;
@@ -204,7 +211,8 @@ class Element {
       case "Call": {
         const reason = this.#context.purity.callReason(this.#module, node);
         if (reason !== undefined) throw new Refused(`the element is not pure: ${reason}`);
-        if (node.func._ === "Attribute" && holdsCall(this.#context, this.#module, node.func)) this.visit(node.func.value, conditional);
+        if (node.func._ === "Attribute" && holdsCall(this.#context, this.#module, node.func))
+          this.visit(node.func.value, conditional);
         for (const one of node.args) this.visit(one, conditional);
         for (const one of node.keywords) this.visit(one.value, conditional);
         break;
@@ -226,7 +234,9 @@ class Element {
       case "GeneratorExp":
         throw new Refused("a comprehension inside it calls a component");
       default:
-        throw new Refused(`the call stands inside ${node._ === "JoinedStr" ? "an f-string" : "an expression that is not pure"}`);
+        throw new Refused(
+          `the call stands inside ${node._ === "JoinedStr" ? "an f-string" : "an expression that is not pure"}`,
+        );
     }
     if (this.#calls.length > 0 && !quiet(node)) this.#between = true;
   }
@@ -256,7 +266,8 @@ class Element {
     const inner = calls.map((call) => this.#direct(call));
     if (inner.every((one) => one.length === 0)) return [calls];
     const [only] = inner;
-    if (calls.length > 1 || !only) throw new Refused("a component's result is the argument of another beside further calls");
+    if (calls.length > 1 || !only)
+      throw new Refused("a component's result is the argument of another beside further calls");
     return [...this.#stages(only), calls];
   }
 
@@ -316,7 +327,10 @@ class Element {
 
   #isFunctionName(node: Expression): boolean {
     const up = this.#module.parent(node);
-    return (up?._ === "Call" && up.func === node) || this.#context.program.names.meaning(this.#module, node).kind === "external";
+    return (
+      (up?._ === "Call" && up.func === node) ||
+      this.#context.program.names.meaning(this.#module, node).kind === "external"
+    );
   }
 }
 
@@ -350,7 +364,10 @@ function isInert(context: Context, module: AppModule, node: Expression): boolean
     case "Subscript":
       return inert(node.value) && inert(node.slice);
     case "Call":
-      return context.program.names.meaning(module, node.func).kind === "builtin" && node.args.every((one) => one._ === "Name" && node.func._ === "Name" && node.func.id === "len" || inert(one));
+      return (
+        context.program.names.meaning(module, node.func).kind === "builtin" &&
+        node.args.every((one) => (one._ === "Name" && node.func._ === "Name" && node.func.id === "len") || inert(one))
+      );
     default:
       return false;
   }

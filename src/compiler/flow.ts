@@ -2,6 +2,7 @@
  * Where values come from: which memory components and parameters a local expression may alias. Within a function it follows
  * names without regard to order; between functions it follows arguments until nothing changes.
  */
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import {
   isFunction,
   parameters,
@@ -14,7 +15,7 @@ import {
 } from "./ast.ts";
 import type { Memory } from "./memory.ts";
 import type { AppModule, Binding, Scope } from "./names.ts";
-import type { AppFunction, Program } from "./program.ts";
+import { yieldsIn, type AppFunction, type Program } from "./program.ts";
 
 export type Via = "whole" | "rows" | "unknown";
 
@@ -52,7 +53,8 @@ const SCALAR_FUNCTIONS = new Set("len int float str bool abs round ord chr hash 
 const COPYING_FUNCTIONS = new Set("list tuple sorted reversed iter".split(" "));
 
 function rootKey(root: Root): string {
-  const name = root.kind === "memory" ? root.name : root.kind === "parameter" ? `${root.name}@${root.function.at[0]}` : "";
+  const name =
+    root.kind === "memory" ? root.name : root.kind === "parameter" ? `${root.name}@${root.function.at[0]}` : "";
   return `${root.kind}:${name}:${root.via}`;
 }
 
@@ -80,6 +82,7 @@ export class Flow {
   /** Names whose value is being found, and those of them that were met again. */
   readonly #open = new Set<string>();
   readonly #cut = new Set<string>();
+  readonly #results = new Map<FunctionNode, Value>();
   /** What the parameters of a function may be, from all its call sites. */
   readonly #arguments = new Map<FunctionNode, Map<string, Map<string, Root>>>();
 
@@ -129,7 +132,9 @@ export class Flow {
         return { roots: this.value(module, node.value).roots };
       case "Attribute":
         if (SCALAR_ATTRIBUTES.has(node.attr)) return SCALAR;
-        return this.#program.names.meaning(module, node).kind === "unknown" ? part(this.value(module, node.value), "unknown") : UNKNOWN;
+        return this.#program.names.meaning(module, node).kind === "unknown"
+          ? part(this.value(module, node.value), "unknown")
+          : UNKNOWN;
       case "Subscript": {
         const base = this.value(module, node.value);
         if (base.scalar) return SCALAR;
@@ -173,11 +178,11 @@ export class Flow {
   #call(module: AppModule, node: Call): Value {
     const [first] = node.args;
     const of = (one: Expression | undefined): Value => (one ? this.value(module, one) : FRESH);
-    if (this.#program.marker(module, node.func) === "split") return { roots: of(first).roots, items: part(of(first), "rows") };
+    if (this.#program.marker(module, node.func) === "split")
+      return { roots: of(first).roots, items: part(of(first), "rows") };
     const target = this.#program.functionAt(module, node.func);
     if (target) {
-      const published = this.#memory.at(target.node);
-      return published ? { roots: [{ kind: "memory", name: published.name, via: "whole" }] } : UNKNOWN;
+      return this.#memory.at(target.node) ? this.#published(target.node) : this.#returned(target);
     }
     if (node.func._ !== "Name" && node.func._ !== "Attribute") return UNKNOWN;
     const meaning = this.#program.names.meaning(module, node.func);
@@ -221,7 +226,9 @@ export class Flow {
     if (this.#open.size > 64) return UNKNOWN;
     this.#open.add(key);
     const bindings = meaning.scope.bindings.get(name) ?? [];
-    const value = join(bindings.filter((one) => one.kind !== "augmented").map((one) => this.#binding(module, meaning.scope, name, one)));
+    const value = join(
+      bindings.filter((one) => one.kind !== "augmented").map((one) => this.#binding(module, meaning.scope, name, one)),
+    );
     this.#open.delete(key);
     this.#cut.delete(key);
     if (this.#cut.size === 0) known.set(name, value);
@@ -252,6 +259,25 @@ export class Flow {
     const generator = module.parent(node);
     if (generator?._ === "comprehension") return this.#generated(module, generator, name);
     return UNKNOWN;
+  }
+
+  /** What a function returns: a result keeps the aliasing of what it was made of. */
+  #returned({ module, node }: AppFunction): Value {
+    const known = this.#results.get(node);
+    if (known) return known;
+    if (node._ === "AsyncFunctionDef" || yieldsIn(node)) return UNKNOWN;
+    // A call of itself adds nothing.
+    this.#results.set(node, FRESH);
+    const values: Value[] = [];
+    for (const statement of node.body) {
+      walk(statement, (one) => {
+        if (one._ === "Return" && one.value) values.push(this.value(module, one.value));
+        return !isFunction(one) && one._ !== "Lambda";
+      });
+    }
+    const value = join(values);
+    this.#results.set(node, value);
+    return value;
   }
 
   #published(node: Node): Value {

@@ -2,6 +2,7 @@
  * Statement groups: consecutive statements that are nothing but component calls run side by side. Nothing may see the
  * difference, so a group is only made where a failure leaves the function, and nobody looks at half of its targets.
  */
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import { isFunction, walk, type Call, type Expression, type FunctionNode, type Node, type Statement } from "./ast.ts";
 import { isHandedOn, type Context } from "./fanout.ts";
 import type { AppModule } from "./names.ts";
@@ -22,7 +23,11 @@ export interface Group {
 }
 
 /** The groups of a function's own statements, and for lone calls why they are in none. */
-export function planGroups(context: Context, module: AppModule, owner: FunctionNode): { groups: Group[]; lone: Map<Call, string> } {
+export function planGroups(
+  context: Context,
+  module: AppModule,
+  owner: FunctionNode,
+): { groups: Group[]; lone: Map<Call, string> } {
   const plan = new Planner(context, module, owner);
   plan.block(owner.body, owner.at[0]);
   return { groups: plan.groups, lone: plan.lone };
@@ -104,7 +109,8 @@ class Planner {
   #member(statement: Statement): Member | undefined {
     const isCall = (value: Expression | undefined): value is Call =>
       value?._ === "Call" && this.#context.program.componentAt(this.#module, value.func) !== undefined;
-    if (statement._ === "Expr" && isCall(statement.value)) return { statement, call: statement.value, target: undefined };
+    if (statement._ === "Expr" && isCall(statement.value))
+      return { statement, call: statement.value, target: undefined };
     if (statement._ === "Assign" && isCall(statement.value) && statement.targets.length === 1) {
       return { statement, call: statement.value, target: statement.targets[0] };
     }
@@ -119,11 +125,14 @@ class Planner {
       return "its target is more than a name";
     }
     if (target && namesIn(target).some((name) => this.#shared.has(name))) return "other functions see its target";
-    if (statement._ === "AnnAssign" && this.#context.program.marker(this.#module, statement.annotation)) return "its result is published";
+    if (statement._ === "AnnAssign" && this.#context.program.marker(this.#module, statement.annotation))
+      return "its result is published";
     if (!argumentsOf(call).every(simple)) return "its arguments are more than names, constants and their arithmetic";
     // A parenthesised call or target does not begin or end where its statement does.
     const start = target ? target : call;
-    const whole = this.#source.start(start) === this.#source.start(statement) && this.#source.end(call) === this.#source.end(statement);
+    const whole =
+      this.#source.start(start) === this.#source.start(statement) &&
+      this.#source.end(call) === this.#source.end(statement);
     return whole ? undefined : "it stands in parentheses";
   }
 
@@ -131,14 +140,17 @@ class Planner {
     const bound = new Set(members.flatMap(({ target }) => (target ? namesIn(target) : [])));
     // The targets of a tuple are unpacked after all have been joined, which only the last may be.
     if (members.at(-1)?.target?._ === "Tuple") return false;
-    if ([...namesIn(next.call), ...(next.target ? namesIn(next.target) : [])].some((name) => bound.has(name))) return false;
+    if ([...namesIn(next.call), ...(next.target ? namesIn(next.target) : [])].some((name) => bound.has(name)))
+      return false;
     if (!this.#continues(members.at(-1), next)) return false;
     const calls = [...members, next].map((member) => member.call);
     const writers = calls.some((call) => {
       const component = this.#context.program.componentAt(this.#module, call.func);
       return component && this.#context.effects.writes(component.node).length > 0;
     });
-    return !writers || calls.every((call) => argumentsOf(call).every((one) => isHandedOn(this.#context, this.#module, one)));
+    return (
+      !writers || calls.every((call) => argumentsOf(call).every((one) => isHandedOn(this.#context, this.#module, one)))
+    );
   }
 
   /** Between two statements stand line ends, comments and semicolons; a continued line cannot be cut there. */

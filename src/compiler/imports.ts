@@ -100,14 +100,18 @@ function importsOf(module: AppModule, findings: Findings): Imported[] {
       if (from === undefined) {
         const message = `this import leaves the application's folder`;
         findings.refuse(module.source, node, "import-beyond-folder", message);
-      } else if (node.level === 0) for (const { name } of node.names) found.push({ path: `${from}.${name}`, node, optional });
+      } else if (node.level === 0)
+        for (const { name } of node.names) found.push({ path: `${from}.${name}`, node, optional });
     } else if (node._ === "Try") {
       const goesOn = node.handlers.some(({ type }) => {
         const types = type?._ === "Tuple" ? type.elts : [type];
         const names = types.map((one) => (one?._ === "Name" ? one.id : one === undefined ? "Exception" : ""));
-        return names.some((name) => ["ImportError", "ModuleNotFoundError", "Exception", "BaseException"].includes(name));
+        return names.some((name) =>
+          ["ImportError", "ModuleNotFoundError", "Exception", "BaseException"].includes(name),
+        );
       });
-      for (const child of children(node)) visit(child, optional || (goesOn && (node.body as readonly Node[]).includes(child)));
+      for (const child of children(node))
+        visit(child, optional || (goesOn && (node.body as readonly Node[]).includes(child)));
     } else if (node._ === "If" && isTypeChecking(node.test)) {
       for (const child of children(node)) visit(child, true);
     } else for (const child of children(node)) visit(child, optional);
@@ -117,5 +121,7 @@ function importsOf(module: AppModule, findings: Findings): Imported[] {
 }
 
 function isTypeChecking(test: Node): boolean {
-  return (test._ === "Name" && test.id === "TYPE_CHECKING") || (test._ === "Attribute" && test.attr === "TYPE_CHECKING");
+  return (
+    (test._ === "Name" && test.id === "TYPE_CHECKING") || (test._ === "Attribute" && test.attr === "TYPE_CHECKING")
+  );
 }

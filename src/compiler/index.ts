@@ -37,7 +37,10 @@ export interface SourceFile {
 /** One file as runtimes/python/sandloom_compiler/parse.py gives it. */
 export type ParsedFile =
   | { readonly path: string; readonly tree: Module }
-  | { readonly path: string; readonly error: { readonly line: number; readonly column: number; readonly message: string } };
+  | {
+      readonly path: string;
+      readonly error: { readonly line: number; readonly column: number; readonly message: string };
+    };
 
 /** Runs CPython's own `ast` over the sources, in a sandbox. */
 export type Parse = (files: readonly SourceFile[]) => Promise<readonly ParsedFile[]>;
@@ -61,7 +64,11 @@ export interface CompiledApplication {
 }
 
 /** @throws CompileRefused with `details.refusals`: {@link Refusal}[], in the order of files and lines. */
-export async function compile(app: Application, parse: Parse, options: CompileOptions = {}): Promise<CompiledApplication> {
+export async function compile(
+  app: Application,
+  parse: Parse,
+  options: CompileOptions = {},
+): Promise<CompiledApplication> {
   const files = app.files
     .filter((file) => file.path.endsWith(".py"))
     .map(({ path, text }) => ({ path, text: text.replace(/^\uFEFF/, "") }))
@@ -71,7 +78,12 @@ export async function compile(app: Application, parse: Parse, options: CompileOp
   throwIfRefused(findings);
   const entry = modules.find((module) => module.source.path === app.entryFile);
   if (!entry) {
-    findings.refuse(new SourceText(app.entryFile, ""), undefined, "no-main", `there is no file ${app.entryFile} in the application`);
+    findings.refuse(
+      new SourceText(app.entryFile, ""),
+      undefined,
+      "no-main",
+      `there is no file ${app.entryFile} in the application`,
+    );
     throw refused(findings.refusals);
   }
 
@@ -129,9 +141,12 @@ function components({ program, effects, memory }: Context & { memory: Memory }):
       caps: options.caps,
     };
   });
-  const stored = memory.sites.map(
-    ({ name, module, node, origin }): GraphComponent => ({ kind: "memory", name, source: placeOf(module, node), origin }),
-  );
+  const stored = memory.sites.map(({ name, module, node, origin }): GraphComponent => ({
+    kind: "memory",
+    name,
+    source: placeOf(module, node),
+    origin,
+  }));
   return [...compute, ...stored];
 }
 
@@ -156,7 +171,11 @@ function throwIfRefused(findings: Findings): void {
 }
 
 function refused(found: readonly Refusal[]): Error {
-  const refusals = [...found].sort((a, b) => (a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1));
-  const lines = refusals.map((one) => `${one.file}:${one.line}:${one.column}: ${one.message} [${one.rule}]\n  ${one.fix}`);
+  const refusals = [...found].sort((a, b) =>
+    a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1,
+  );
+  const lines = refusals.map(
+    (one) => `${one.file}:${one.line}:${one.column}: ${one.message} [${one.rule}]\n  ${one.fix}`,
+  );
   return new CompileRefused(lines.join("\n"), { refusals });
 }

@@ -84,7 +84,11 @@ class Lowering {
       const memory = this.#context.memory.at(node);
       if (memory) this.#publication(node, memory.name, memory.origin);
       else if (this.#context.program.marker(this.#module, node.func) === "split" && !this.#decorates(node)) {
-        this.#splices.replace(source.start(node.func), source.end(node.func), `_sandloom.split${lineEnds(source.slice(node.func))}`);
+        this.#splices.replace(
+          source.start(node.func),
+          source.end(node.func),
+          `_sandloom.split${lineEnds(source.slice(node.func))}`,
+        );
       }
     }
   }
@@ -246,7 +250,11 @@ class Lowering {
   /** The loop's names that an expression uses outside of some of its parts. */
   #used(node: Node, names: readonly string[], except: readonly Node[]): string[] {
     const used = new Set<string>();
-    const elements: Node[] = isComprehension(node) ? (node._ === "DictComp" ? [node.key, node.value] : [node.elt]) : [node];
+    const elements: Node[] = isComprehension(node)
+      ? node._ === "DictComp"
+        ? [node.key, node.value]
+        : [node.elt]
+      : [node];
     for (const element of elements) {
       walk(element, (one) => {
         if (one._ === "Name" && !except.includes(one)) used.add(one.id);
@@ -273,7 +281,8 @@ class Lowering {
     const { groups, lone } = planGroups(this.#context, this.#module, owner);
     for (const [call, reason] of lone) this.#modes.set(call, { mode: "sequential", reason, wasted: false });
     for (const group of groups) {
-      const reason = `it stands beside ${group.members.length - 1} independent call${group.members.length > 2 ? "s" : ""} of components`;
+      const others = group.members.length - 1;
+      const reason = `it stands beside ${others} independent component call${others > 1 ? "s" : ""}`;
       for (const { call } of group.members) this.#modes.set(call, { mode: "parallel", reason, wasted: false });
       this.#group(group);
     }

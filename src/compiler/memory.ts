@@ -32,7 +32,7 @@ export class Memory {
   readonly #byNode = new Map<Node, MemorySite>();
 
   constructor(program: Program, findings: Findings) {
-    const taken = new Set<string>();
+    const taken = new Map<string, AppModule>();
     for (const module of program.modules) this.#read(program, module, findings, taken);
   }
 
@@ -40,26 +40,30 @@ export class Memory {
     return this.#byNode.get(node);
   }
 
-  #add(site: Omit<MemorySite, "name">, wish: string, taken: Set<string>): void {
-    let name = wish;
-    if (taken.has(name)) name = `${site.module.name}.${wish}`;
-    for (let number = 2; taken.has(name); number++) name = `${wish}_${number}`;
-    taken.add(name);
+  #add(site: Omit<MemorySite, "name">, wish: string, taken: Map<string, AppModule>): void {
+    const { module } = site;
+    const elsewhere = taken.has(wish) && taken.get(wish) !== module;
+    const base = elsewhere ? `${module.name}.${wish}` : wish;
+    let name = base;
+    for (let number = 2; taken.has(name); number++) name = `${base}_${number}`;
+    taken.set(name, module);
     const made = { ...site, name };
     this.sites.push(made);
     this.#byNode.set(site.node, made);
   }
 
-  #read(program: Program, module: AppModule, findings: Findings, taken: Set<string>): void {
+  #read(program: Program, module: AppModule, findings: Findings, taken: Map<string, AppModule>): void {
     const refuse = (node: Expression | AnnAssign, message: string): void =>
       findings.refuse(module.source, node, "remote-target", message);
-    const inFunction = (node: Node): boolean => module.scopesAt(node).some((scope) => scope.node._ !== "Module" && scope.node._ !== "ClassDef");
+    const inFunction = (node: Node): boolean =>
+      module.scopesAt(node).some((scope) => scope.node._ !== "Module" && scope.node._ !== "ClassDef");
     walk(module.tree, (node) => {
       if (inMainGuard(module, node)) return false;
       if (isFunction(node)) {
         const decorator = node.decorator_list.find((one) => program.decoratorMarker(module, one) === "remote");
         if (!decorator) return;
-        if (node === program.main) return findings.refuse(module.source, decorator, "main-is-component", "@remote is on main");
+        if (node === program.main)
+          return findings.refuse(module.source, decorator, "main-is-component", "@remote is on main");
         if (decorator._ === "Call") return refuse(decorator, "@remote takes no arguments");
         const several = node._ === "AsyncFunctionDef" || yieldsIn(node);
         if (several) return refuse(decorator, `@remote is on ${node.name}, which returns no value of its own`);
@@ -69,10 +73,15 @@ export class Memory {
       }
       if (node._ === "AnnAssign" && program.marker(module, node.annotation) === "remote") {
         if (!node.value) return refuse(node, "a remote annotation needs a value");
-        if (!inFunction(node)) return findings.refuse(module.source, node, "call-at-import", "a memory component is made at the top level");
+        if (!inFunction(node))
+          return findings.refuse(module.source, node, "call-at-import", "a memory component is made at the top level");
         const inner = node.value._ === "Call" ? program.marker(module, node.value.func) : undefined;
         if (inner?.startsWith("remote")) return;
         const variable = node.target._ === "Name" ? node.target.id : undefined;
+        if (["Name", "Attribute", "Subscript"].includes(node.value._)) {
+          const message = "the annotation makes a copy here and none under CPython: write remote(...) around the value";
+          findings.warn(module.source, node, message);
+        }
         this.#add({ module, origin: "remote", node, variable }, this.#wish(program, module, node, variable), taken);
         return;
       }
@@ -81,13 +90,19 @@ export class Memory {
       if (!marker?.startsWith("remote")) return;
       const up = module.parent(node);
       if (up?._ === "Attribute" && marker === "remote") return;
-      if (marker === "remote.other") return void refuse(node, "there is only remote(value), remote.empty and remote.zeros");
+      if (marker === "remote.other") return refuse(node, "there is only remote(value), remote.empty and remote.zeros");
       const decorates = up && isFunction(up) && up.decorator_list.includes(node);
-      if (decorates || (up?._ === "AnnAssign" && up.annotation === node) || up?._ === "Call" && this.#decorates(module, up)) return;
-      if (up?._ !== "Call" || up.func !== node) return void refuse(node, "remote stands here without being called");
-      if (!inFunction(node)) return findings.refuse(module.source, up, "call-at-import", "a memory component is made at the top level");
+      if (
+        decorates ||
+        (up?._ === "AnnAssign" && up.annotation === node) ||
+        (up?._ === "Call" && this.#decorates(module, up))
+      )
+        return;
+      if (up?._ !== "Call" || up.func !== node) return refuse(node, "remote stands here without being called");
+      if (!inFunction(node))
+        return findings.refuse(module.source, up, "call-at-import", "a memory component is made at the top level");
       if ([...module.around(node)].some((one) => one._ === "JoinedStr" || one._ === "TemplateStr")) {
-        return void refuse(up, "a memory component is made inside an f-string");
+        return refuse(up, "a memory component is made inside an f-string");
       }
       const variable = this.#variable(module, up);
       const origin = marker === "remote.empty" || marker === "remote.zeros" ? marker : "remote";

@@ -1,4 +1,5 @@
 /** Refuses changes that no other component would see: of module globals, and of arguments that travel by value. */
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import { parameters, walk, type Expression, type Node, type Placed } from "./ast.ts";
 import { holdsArgument, rootName } from "./effects.ts";
 import type { AppModule, Meaning } from "./names.ts";
@@ -7,14 +8,17 @@ import type { Reach } from "./reach.ts";
 import type { Findings } from "./refusals.ts";
 
 const CONTAINER_METHODS = new Set(
-  "append appendleft extend extendleft insert update setdefault add discard remove clear pop popitem popleft reverse".split(" "),
+  "append appendleft extend extendleft insert update setdefault add discard remove clear pop popitem popleft reverse".split(
+    " ",
+  ),
 );
 const ARRAY_METHODS = new Set("sort fill put itemset resize partition".split(" "));
 
 export function checkMutations(program: Program, reach: Reach, findings: Findings): void {
   for (const { module, node } of reach.units()) {
     // Statements of the top level run once, before any run, and may build what they like.
-    if (node._ === "FunctionDef" || node._ === "AsyncFunctionDef" || node._ === "ClassDef") checkGlobals(program, module, node, findings);
+    if (node._ === "FunctionDef" || node._ === "AsyncFunctionDef" || node._ === "ClassDef")
+      checkGlobals(program, module, node, findings);
   }
   for (const component of program.components) if (!component.entry) checkArguments(program, component, findings);
 }
@@ -35,7 +39,12 @@ function checkGlobals(program: Program, module: AppModule, unit: Node, findings:
       // `helpers.count = 1` sets a global of another module.
       const whole = node._ === "Attribute" ? program.names.meaning(module, node) : undefined;
       const base = node._ === "Attribute" ? program.names.meaning(module, node.value) : undefined;
-      const name = whole?.kind === "global" ? whole.name : base?.kind === "module" ? (node as { attr?: string }).attr : data(node.value);
+      const name =
+        whole?.kind === "global"
+          ? whole.name
+          : base?.kind === "module"
+            ? (node as { attr?: string }).attr
+            : data(node.value);
       if (name !== undefined) refuse(at, name);
     }
   };
@@ -73,8 +82,12 @@ function checkGlobals(program: Program, module: AppModule, unit: Node, findings:
 }
 
 /** The global at the root of `G`, `G[i]`, `helpers.G.x`. */
-function globalName(program: Program, module: AppModule, node: Expression): Extract<Meaning, { kind: "global" }> | undefined {
-  for (let at = node; ; ) {
+function globalName(
+  program: Program,
+  module: AppModule,
+  node: Expression,
+): Extract<Meaning, { kind: "global" }> | undefined {
+  for (let at = node; ;) {
     if (at._ !== "Name" && at._ !== "Attribute" && at._ !== "Subscript") return undefined;
     const meaning = at._ === "Subscript" ? undefined : program.names.meaning(module, at);
     if (meaning?.kind === "global") return meaning;
@@ -110,7 +123,12 @@ function checkArguments(program: Program, component: Component, findings: Findin
       refuse(node, argument(node.func.value));
     } else if (node._ === "AugAssign" && node.target._ === "Name") {
       const { value } = node;
-      const list = value._ === "List" || value._ === "ListComp" || value._ === "Dict" || value._ === "Set" || value._ === "SetComp";
+      const list =
+        value._ === "List" ||
+        value._ === "ListComp" ||
+        value._ === "Dict" ||
+        value._ === "Set" ||
+        value._ === "SetComp";
       if (list) refuse(node, argument(node.target));
     }
   });

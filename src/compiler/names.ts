@@ -1,4 +1,5 @@
 /** What a name means: scopes as CPython's symbol table sees them, imports followed through the application's modules. */
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import {
   children,
   isComprehension,
@@ -276,7 +277,8 @@ export class Names {
     }
     for (const path of this.#stars(module)) {
       const target = this.modules.get(path);
-      if (path === "sandloom" && (name === "split" || name === "remote")) return { kind: "external", path: `sandloom.${name}` };
+      if (path === "sandloom" && (name === "split" || name === "remote"))
+        return { kind: "external", path: `sandloom.${name}` };
       if (!target || name.startsWith("_")) continue;
       const found = this.global(target, name, new Set([...seen, key]));
       if (found.kind !== "builtin" && found.kind !== "unknown") return found;

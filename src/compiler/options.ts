@@ -39,7 +39,8 @@ function text(node: Expression): string | undefined {
 export function readOptions(call: Call, owner: FunctionNode, source: SourceText, findings: Findings): Options {
   const caps: { cpu?: number; memory_bytes?: number; timeout_ms?: number } = {};
   let writes: readonly string[] = [];
-  const refuse = (node: Expression, message: string): void => findings.refuse(source, node, "bad-split-option", message);
+  const refuse = (node: Expression, message: string): void =>
+    findings.refuse(source, node, "bad-split-option", message);
   for (const arg of call.args) refuse(arg, "@split takes its options by name");
   for (const { arg, value } of call.keywords) {
     if (arg === "cpu") {
@@ -88,7 +89,13 @@ function checkWrites(
 /** `split(x)`, `split(x, n)`. */
 export function checkSplitCall(call: Call, source: SourceText, findings: Findings): void {
   const option = call.keywords.find((keyword) => keyword.arg !== undefined);
-  if (option) findings.refuse(source, call, "bad-split-option", `split(x, n) takes its arguments by position, not ${option.arg}=`);
+  if (option)
+    findings.refuse(
+      source,
+      call,
+      "bad-split-option",
+      `split(x, n) takes its arguments by position, not ${option.arg}=`,
+    );
   const n = call.args[1];
   if (!n) return;
   const negative = n._ === "UnaryOp" && n.op === "USub";

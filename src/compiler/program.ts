@@ -47,12 +47,22 @@ export class Program {
     const taken = new Set<string>();
     for (const one of marked) {
       const shared = (count.get(one.node.name) ?? 0) > 1;
-      const name = asciiName(shared ? `${one.module.name.replaceAll(".", "__")}__${one.node.name}` : one.node.name, taken);
+      const name = asciiName(
+        shared ? `${one.module.name.replaceAll(".", "__")}__${one.node.name}` : one.node.name,
+        taken,
+      );
       this.#add({ ...one, name, entry: false });
     }
     if (this.#main) {
       const options: Options = { caps: {}, writes: [] };
-      const main: Component = { module: entry, node: this.#main, name: "main", entry: true, options, splitDecorator: undefined };
+      const main: Component = {
+        module: entry,
+        node: this.#main,
+        name: "main",
+        entry: true,
+        options,
+        splitDecorator: undefined,
+      };
       this.components.unshift(main);
       this.#components.set(this.#main, main);
     }
@@ -119,9 +129,12 @@ export class Program {
         void findings.refuse(module.source, at, rule, message);
       if (node._ === "ClassDef") return refuse(split, "split-not-top-level", `@split is on class ${node.name}`);
       const top = (module.tree.body as readonly Node[]).includes(node);
-      const conditional = !top && [...module.around(node)].every((up) => !isFunction(up) && up._ !== "ClassDef" && up._ !== "Lambda");
-      if (conditional) return refuse(node, "conditional-definition", `component ${node.name} is defined under a condition`);
-      if (!top) return refuse(node, "split-not-top-level", `@split is on ${node.name}, which is not a top-level function`);
+      const conditional =
+        !top && [...module.around(node)].every((up) => !isFunction(up) && up._ !== "ClassDef" && up._ !== "Lambda");
+      if (conditional)
+        return refuse(node, "conditional-definition", `component ${node.name} is defined under a condition`);
+      if (!top)
+        return refuse(node, "split-not-top-level", `@split is on ${node.name}, which is not a top-level function`);
       if (node === this.#main) return refuse(split, "main-is-component", "@split is on main");
       if (node._ === "AsyncFunctionDef") return refuse(node, "split-async", `component ${node.name} is async`);
       const own = yieldsIn(node);
@@ -135,7 +148,11 @@ export class Program {
         split._ === "Call" ? readOptions(split, node, module.source, findings) : { caps: {}, writes: [] as string[] };
       const bindings = module.scope.bindings.get(node.name) ?? [];
       if (bindings.length > 1) {
-        refuse(bindings[1]?.node ?? node, "duplicate-component", `${node.name} is bound again in the module that defines it as a component`);
+        refuse(
+          bindings[1]?.node ?? node,
+          "duplicate-component",
+          `${node.name} is bound again in the module that defines it as a component`,
+        );
         return undefined;
       }
       found.push({ module, node, options, splitDecorator: split });

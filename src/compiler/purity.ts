@@ -1,4 +1,5 @@
 /** Which expressions may be evaluated earlier or later than they stand without anybody noticing. */
+// oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import { children, isComprehension, type Call, type Expression, type Node } from "./ast.ts";
 import type { AppModule, Meaning } from "./names.ts";
 import type { Program } from "./program.ts";
@@ -13,7 +14,9 @@ const PURE_LIBRARIES = new Set(["numpy", "math", "cmath", "operator", "pandas"])
 const IMPURE_FUNCTIONS = new Set(
   `copyto put place putmask fill_diagonal put_along_axis seterr seterrcall setbufsize set_printoptions save savez savetxt tofile
   vectorize apply_along_axis apply_over_axes frompyfunc fromfunction piecewise fromiter setitem delitem iadd isub imul
-  itruediv ifloordiv imod ipow imatmul iand ior ixor ilshift irshift iconcat call methodcaller eval set_option`.split(/\s+/),
+  itruediv ifloordiv imod ipow imatmul iand ior ixor ilshift irshift iconcat call methodcaller eval set_option`.split(
+    /\s+/,
+  ),
 );
 const PURE_METHODS = new Set(
   `sum mean min max std var prod copy astype tolist item reshape ravel transpose dot all any argmax argmin round clip cumsum get
@@ -59,13 +62,20 @@ export class Purity {
 
   /** Why a call of a function is not pure; its arguments are not looked at. */
   callReason(module: AppModule, node: Call): string | undefined {
-    if (node.keywords.some((keyword) => keyword.arg === "out" || keyword.arg === "inplace")) return "it writes in place";
+    if (node.keywords.some((keyword) => keyword.arg === "out" || keyword.arg === "inplace"))
+      return "it writes in place";
     const { func } = node;
     if (this.#program.marker(module, func) === "split") return undefined;
     const meaning = this.#program.names.meaning(module, func);
     if (meaning.kind === "builtin" && PURE_BUILTINS.has(meaning.name)) return undefined;
     if (meaning.kind === "external" && this.pureLibrary(meaning)) return undefined;
-    if (meaning.kind === "unknown" && func._ === "Attribute" && PURE_METHODS.has(func.attr) && !this.#own.has(func.attr)) return undefined;
+    if (
+      meaning.kind === "unknown" &&
+      func._ === "Attribute" &&
+      PURE_METHODS.has(func.attr) &&
+      !this.#own.has(func.attr)
+    )
+      return undefined;
     const name = func._ === "Name" ? func.id : func._ === "Attribute" ? func.attr : "something";
     return `it calls ${name}, which may do more than compute`;
   }
@@ -74,7 +84,12 @@ export class Purity {
     const parts = meaning.path.split(".");
     const library = parts[0] ?? "";
     const name = parts.at(-1) ?? "";
-    return PURE_LIBRARIES.has(library) && parts[1] !== "random" && !IMPURE_FUNCTIONS.has(name) && !/^(read_|load|to_)/.test(name);
+    return (
+      PURE_LIBRARIES.has(library) &&
+      parts[1] !== "random" &&
+      !IMPURE_FUNCTIONS.has(name) &&
+      !/^(read_|load|to_)/.test(name)
+    );
   }
 
   #below(module: AppModule, node: Node): string | undefined {
@@ -98,7 +113,11 @@ export function mayRaise(node: Expression): boolean {
     case "UnaryOp":
       return mayRaise(node.operand);
     case "BinOp":
-      return !["Add", "Sub", "Mult", "BitAnd", "BitOr", "BitXor"].includes(node.op) || mayRaise(node.left) || mayRaise(node.right);
+      return (
+        !["Add", "Sub", "Mult", "BitAnd", "BitOr", "BitXor"].includes(node.op) ||
+        mayRaise(node.left) ||
+        mayRaise(node.right)
+      );
     case "Tuple":
     case "List":
       return node.elts.some(mayRaise);

@@ -59,6 +59,8 @@ export class Reach {
       return (around.at(-2) ?? node) as Placed;
     });
     // Another component runs in a sandbox of its own.
-    return units.filter((node) => !isFunction(node) || !this.#program.componentOf(node)).map((node) => ({ module, node }));
+    return units
+      .filter((node) => !isFunction(node) || !this.#program.componentOf(node))
+      .map((node) => ({ module, node }));
   }
 }

@@ -34,7 +34,11 @@ interface Use {
   readonly via: Via;
 }
 
-export function communicateRelations(context: Context & { memory: Memory }, sites: readonly CallSite[], reach: Reach): CommunicateRelation[] {
+export function communicateRelations(
+  context: Context & { memory: Memory },
+  sites: readonly CallSite[],
+  reach: Reach,
+): CommunicateRelation[] {
   const uses: Use[] = [];
   for (const site of context.memory.sites) uses.push(...makers(context, site, reach));
   for (const { component, module, node } of sites) {
@@ -83,7 +87,9 @@ function isHandedOn({ program }: Context, module: AppModule, name: Expression): 
   while (up?._ === "Subscript" && up.value === at && up.slice._ === "Slice") [at, up] = [up, module.parent(up)];
   const isTarget =
     (up?._ === "Assign" && (up.targets as readonly Node[]).includes(at)) ||
-    ((up?._ === "AnnAssign" || up?._ === "NamedExpr" || up?._ === "AugAssign") && up.target === at && up._ !== "AugAssign");
+    ((up?._ === "AnnAssign" || up?._ === "NamedExpr" || up?._ === "AugAssign") &&
+      up.target === at &&
+      up._ !== "AugAssign");
   if (isTarget || up?._ === "Delete") return true;
   if (up?._ === "keyword") up = module.parent(up);
   if (up?._ !== "Call") return false;

@@ -105,7 +105,8 @@ export class Splices {
   /** The text of a range with the splices in it applied, and none of those around it. */
   render(start = 0, end: number = this.source.text.length): string {
     const stops = new Map<number, Splice | undefined>();
-    for (const index of this.#opens.keys()) if (index >= start && (index < end || end === this.source.text.length)) stops.set(index, undefined);
+    for (const index of this.#opens.keys())
+      if (index >= start && (index < end || end === this.source.text.length)) stops.set(index, undefined);
     for (const index of this.#closes.keys()) if (index > start && index <= end) stops.set(index, undefined);
     for (const one of this.#replacements) if (one.start >= start && one.end <= end) stops.set(one.start, one);
     let out = "";
@@ -122,9 +123,10 @@ export class Splices {
   }
 }
 
-/** The line ends of a piece of text, and nothing else of it. */
+/** The line ends of a piece of text, and the indentation after the last of them. */
 export function lineEnds(text: string): string {
-  return text.replace(/[^\r\n]/g, "");
+  const ends = text.replace(/[^\r\n]/g, "");
+  return ends && ends + (/[ \t]*$/.exec(text)?.[0] ?? "");
 }
 
 /** An expression on one line: comments and line ends become spaces. Texts in it must not span lines. */

@@ -337,7 +337,7 @@ export class Sandbox {
       return {
         code: "HeapCapExceeded",
         message: `the component's heap would grow past ${limit_bytes} bytes: raise @split(memory=...), or keep large arrays in remote(...)`,
-        details: { ...details, limit_bytes },
+        details: { ...details, limit: "heap_bytes", bound: limit_bytes },
       };
     }
     return { code: code ?? "GuestRaised", message: `${type}: ${message}`, details };

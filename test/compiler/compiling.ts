@@ -1,7 +1,13 @@
 /** The compiler as tests use it: CPython's parser as a child process, and text in, text out. */
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { compile, type CompiledApplication, type CompileOptions, type Parse, type Refusal } from "../../src/compiler/index.ts";
+import {
+  compile,
+  type CompiledApplication,
+  type CompileOptions,
+  type Parse,
+  type Refusal,
+} from "../../src/compiler/index.ts";
 import { SandloomError } from "../../src/graph/errors.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -16,7 +22,9 @@ for line in sys.stdin:
 `;
 
 /** One interpreter for all parses of a test file: starting one takes longer than parsing. */
-const child = spawn(python, ["-c", PARSER, join(root, "runtimes/python/sandloom_compiler")], { stdio: ["pipe", "pipe", "inherit"] });
+const child = spawn(python, ["-c", PARSER, join(root, "runtimes/python/sandloom_compiler")], {
+  stdio: ["pipe", "pipe", "inherit"],
+});
 child.unref();
 const waiting: ((answer: string) => void)[] = [];
 let received = "";
@@ -35,16 +43,23 @@ export const parse: Parse = async (files) => {
 };
 
 /** Files by name; the entry is app.py. */
-export async function compiled(files: Readonly<Record<string, string>>, options: CompileOptions = {}): Promise<CompiledApplication> {
+export async function compiled(
+  files: Readonly<Record<string, string>>,
+  options: CompileOptions = {},
+): Promise<CompiledApplication> {
   const sources = Object.entries(files).map(([path, text]) => ({ path, text }));
   return compile({ name: "app", entryFile: "app.py", files: sources }, parse, options);
 }
 
-export async function refusals(files: Readonly<Record<string, string>>, options: CompileOptions = {}): Promise<readonly Refusal[]> {
+export async function refusals(
+  files: Readonly<Record<string, string>>,
+  options: CompileOptions = {},
+): Promise<readonly Refusal[]> {
   try {
     await compiled(files, options);
   } catch (error) {
-    if (error instanceof SandloomError && error.code === "CompileRefused") return error.details["refusals"] as readonly Refusal[];
+    if (error instanceof SandloomError && error.code === "CompileRefused")
+      return error.details["refusals"] as readonly Refusal[];
     throw error;
   }
   return [];
@@ -52,7 +67,11 @@ export async function refusals(files: Readonly<Record<string, string>>, options:
 
 /** Runs Python and gives what it printed; its own failures fail the test. */
 export function runPython(args: readonly string[], input = ""): string {
-  const result = spawnSync(python, args, { input, encoding: "utf8", env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" } });
+  const result = spawnSync(python, args, {
+    input,
+    encoding: "utf8",
+    env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
+  });
   if (result.status !== 0) throw new Error(`${result.stderr}\n${result.stdout}`);
   return result.stdout;
 }

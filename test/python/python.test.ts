@@ -31,7 +31,7 @@ def run_tests(module):
 `;
 
 describe("the guest package under Pyodide", () => {
-  let pyodide: { runPython(code: string): string };
+  let run: (code: string) => string;
 
   beforeAll(async () => {
     const { loadPyodide } = await import("pyodide");
@@ -39,7 +39,7 @@ describe("the guest package under Pyodide", () => {
     const locked = lockedPackages();
     for (const name of basePackages) {
       const wheel = readFileSync(join(wheelDirectory(), (locked[name] as LockedPackage).file_name));
-      await loaded.unpackArchive(new Uint8Array(wheel), "wheel");
+      loaded.unpackArchive(new Uint8Array(wheel), "wheel");
     }
     for (const [host, guest] of [
       [guestPackages, "/repository/runtimes/python"],
@@ -48,12 +48,12 @@ describe("the guest package under Pyodide", () => {
       loaded.FS.mkdirTree(guest);
       loaded.FS.mount(loaded.FS.filesystems.NODEFS, { root: host }, guest);
     }
-    pyodide = loaded as unknown as typeof pyodide;
-    pyodide.runPython(`import sys; sys.dont_write_bytecode = True; sys.path.insert(0, "/repository/test/python")\n${RUN}`);
+    run = (code) => String(loaded.runPython(code));
+    run(`import sys; sys.dont_write_bytecode = True; sys.path.insert(0, "/repository/test/python")\n${RUN}`);
   }, 120_000);
 
   test.each(modules)("passes %s", (module) => {
-    const outcome = JSON.parse(pyodide.runPython(`run_tests("${module}")`)) as Outcome;
+    const outcome = JSON.parse(run(`run_tests("${module}")`)) as Outcome;
     expect(outcome.failures).toEqual([]);
     expect(outcome.ran).toBeGreaterThan(0);
   });

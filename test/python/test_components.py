@@ -162,9 +162,12 @@ def through(x):
 def main(event):
     x = _sandloom.publish("main.x", np.zeros(4))
     locked = np.broadcast_to(x[:1], (3,))
-    return [through(x), identity(x).flags.writeable, identity(locked).flags.writeable]
+    kept = identity.defer(_sandloom.publish("main.y", np.zeros(4))).join()
+    copied = identity(np.zeros(3))
+    return [through(x), identity(x).flags.writeable, identity(locked).flags.writeable, kept.flags.writeable, copied.flags.writeable]
 """)
-        self.assertEqual(self.run_main(), [False, True, False])
+        # What went by value and comes back is no longer the caller's own array: it is locked, so that no write is lost.
+        self.assertEqual(self.run_main(), [False, True, False, True, False])
 
     def test_remote_empty_and_zeros_copy_nothing(self):
         self.load(ARRAYS + """

@@ -146,6 +146,15 @@ class Frames(GuestCase):
             frame["more"] = 1
             self.assertEqual(app.identity(frame).iloc[0].tolist(), [70, "new", 1])
 
+            from sandloom import lowlevel
+
+            remote = lowlevel.publish("main.x", FRAME[["i", "s"]])
+            part, series = app.identity([remote.iloc[:2], remote["i"]])
+            part.loc[0, "i"], part.loc[0, "s"], series.iloc[1] = 80, "x2", 81
+            self.assertEqual((remote["i"].tolist(), remote["s"].iloc[0]), ([1, 2, 3, 4], "x"))
+            remote.loc[0, "i"] = 90
+            self.assertEqual(app.identity(remote).iloc[0, 0], 90)
+
         self.inside(check)
 
     def test_looking_at_a_frame_is_no_change_of_it(self):

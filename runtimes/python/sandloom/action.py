@@ -87,11 +87,13 @@ class Transport:
 class Ticket:
     """A component that was triggered. `join()` waits for it and gives its result, or raises what it raised."""
 
-    __slots__ = ("_action", "_error", "_result", "_settled", "name", "number", "reads", "writes")
+    __slots__ = ("_action", "_error", "_kept", "_result", "name", "number", "reads", "settled", "writes")
 
-    def __init__(self, action, number, name, reads, writes):
+    def __init__(self, action, number, name, reads, writes, kept):
         self._action = action
-        self._settled = False
+        self.settled = False
+        # What the arguments refer to stays mapped as it is, so that a result that refers to it has our own mode.
+        self._kept = kept
         self._error = None
         self._result = None
         self.number = number
@@ -101,14 +103,16 @@ class Ticket:
 
     def settle(self):
         """Waits, and raises nothing: the exception that the component ended with, or None."""
-        if self._settled:
+        if self.settled:
             return self._error
-        self._settled = True
+        self.settled = True
         action = self._action
         inflight = action.inflight
         # Out of the list first: whatever the call raises, it is not joined twice.
         at = inflight.index(self)
         del inflight[at]
+        if self.writes:
+            action.writers -= 1
         try:
             body = action.device.call(JOIN, self.number)
             (raised,) = WORD.unpack_from(body)
@@ -121,6 +125,7 @@ class Ticket:
                 self._result = Decoder(action.device, own, regions).decode(tree, "lease")
         except Exception as error:
             self._error = error
+        self._kept = None
         if self._error is not None and any(t.writes for t in inflight[at:]):
             action.spoil(self._error)
         return self._error
@@ -142,6 +147,7 @@ class Action:
         self.entry = bool(entry)
         regions, at = read_table(start, 8 + size)
         self.inflight = []  # tickets in program order
+        self.writers = 0  # how many of them write
         self.guarded = []  # (parameter, snapshot) of by-value parameters that could be mutated
         self.shared = None  # arrays that the fan-out in progress has published
         self.fatal = None  # an error after which memory may differ from the sequential meaning
@@ -195,8 +201,11 @@ class Action:
             (number,) = WORD.unpack(self.device.call(TRIGGER, 0, line, 0, body))
         except BaseException as error:
             raise self.first_failure(error)
-        ticket = Ticket(self, number, name, reads, write_ranges)
+        kept = [encoder.regions[region] for region, _, _ in reads]
+        ticket = Ticket(self, number, name, reads, write_ranges, kept)
         self.inflight.append(ticket)
+        if write_ranges:
+            self.writers += 1
         return ticket
 
     def _message(self, name, args, kwargs, writes, encoder):
@@ -222,7 +231,7 @@ class Action:
 
     def _settle_conflicts(self, reads, writes):
         """Joins what is in flight and touches the same bytes, so that the meaning stays that of one after the other."""
-        if not self.inflight or not (writes or any(t.writes for t in self.inflight)):
+        if not self.inflight or not (writes or self.writers):
             return
         for ticket in list(self.inflight):
             if _overlap(writes, ticket.reads) or _overlap(writes, ticket.writes) or _overlap(reads, ticket.writes):
@@ -232,6 +241,7 @@ class Action:
 
     def wait(self, tickets):
         """Waits for several tickets at once: the CPU is given back once, not for each."""
+        tickets = [t for t in tickets if not t.settled]
         if len(tickets) > 1:
             self.device.call(WAIT, len(tickets), body=b"".join([WORD.pack(t.number) for t in tickets]))
 

@@ -279,7 +279,7 @@ def _make_frame(d, t, mode):
     made = [(d.decode(values_, mode), np.array(places, np.intp)) for values_, places in blocks]
     frame = create_dataframe_from_blocks(made, d.decode(index, "r"), d.decode(columns, "r"))
     frame.flags.allows_duplicate_labels = duplicates
-    return frame
+    return _shared(frame, mode)
 
 
 def _make_series(d, t, mode):
@@ -288,7 +288,15 @@ def _make_series(d, t, mode):
     dtype = object if array.dtype == object else None
     series = pd.Series(array, d.decode(index, "r"), dtype, d.decode(name, "r"), copy=False)
     series.flags.allows_duplicate_labels = duplicates
-    return series
+    return _shared(series, mode)
+
+
+def _shared(v, mode):
+    """A result may refer to bytes that another frame holds too: pandas then has to copy before it writes, as it would have if
+    both had been made here. It does so while a second object shares the blocks."""
+    if mode == "lease":
+        object.__setattr__(v, "_sandloom_shared", v.copy(deep=False))
+    return v
 
 
 def _make_index(d, t, mode):

@@ -87,13 +87,17 @@ def publish(name, value):
     tree = encoder.encode(value, name)
     lease = encoder.finish(name)
     region = lease and lease.region
-    return Decoder(run.device, region, {region: True}).decode(tree, "lease")
+    return Decoder(run.device, region, {region: True}).decode(tree, "w")
 
 
 def published(name):
     """`@remote` on a function as compiled: `remote()` around what it returns."""
 
     def decorate(function):
+        if isinstance(function, Component):  # the component publishes what it returns, where it runs
+            function.body = decorate(function.body)
+            return function
+
         @functools.wraps(function)
         def publishing(*args, **kwargs):
             return publish(name, function(*args, **kwargs))
@@ -156,12 +160,12 @@ def gather(items):
 def _joined(run, pending):
     tickets = [t for _, several in pending for t in several]
     try:
-        run.wait([t for t in tickets if t in run.inflight])
+        run.wait(tickets)
         for captured, several in pending:
             yield captured, tuple([t.join() for t in several])
     finally:
         # Left early, by a failure of a component or of the expression around it: what is in flight still ends first.
-        left = [t for t in tickets if t in run.inflight]
+        left = [t for t in tickets if not t.settled]
         if any(t.writes for t in left):
             run.spoil(sys.exception() or RuntimeError("a fan-out whose components write was left before its end"))
         for ticket in left:
@@ -170,7 +174,6 @@ def _joined(run, pending):
 
 def join(*values):
     """The results of tickets, in order; of one ticket its result."""
-    run = action()
-    run.wait([v for v in values if type(v) is Ticket and v in run.inflight])
+    action().wait([v for v in values if type(v) is Ticket])
     results = tuple([v.join() if type(v) is Ticket else v for v in values])
     return results[0] if len(results) == 1 else results

@@ -103,7 +103,8 @@ def _message(action, value, out):
     regions = encoder.regions
     # The message must hold its regions before the leases here end; RESULT is sent while `encoder` lives.
     action.kept = encoder
-    return table(regions, regions) + dumps((lease and lease.region, tree))
+    written = {r for r, held in regions.items() if held.writable}
+    return table(regions, written) + dumps((lease and lease.region, tree))
 
 
 def _report(device, error, fatal):

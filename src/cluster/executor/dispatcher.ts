@@ -4,7 +4,7 @@
  */
 import { store } from "../../fabric/store.ts";
 import { ComponentLimitExceeded, type ErrorReport, InternalError, OutputLimitExceeded, SandloomError, TimedOut } from "../../graph/errors.ts";
-import { chooseNext, type Demand } from "../../materializer/admission.ts";
+import { chooseNext, clampCpus, type Demand } from "../../materializer/admission.ts";
 import { splitCount } from "../../materializer/split.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
 import { type ComponentOutcome, ENTRY_KIND, type FromSandbox, type RegionUse } from "../../sandbox/messages.ts";
@@ -79,7 +79,7 @@ export class Dispatcher {
     });
     run.timer = setTimeout(() => {
       const limit_ms = limits.run_timeout_ms;
-      this.#fail(run, new TimedOut(`the run took longer than ${limit_ms} ms: raise --timeout, or make it do less`, { limit_ms }).toReport());
+      this.#fail(run, new TimedOut(`the run took longer than ${limit_ms} ms: raise --timeout, or make it do less`, { limit: "run_timeout_ms", bound: limit_ms, value: limit_ms }).toReport());
     }, limits.run_timeout_ms);
     this.#enqueue(run, "main", undefined, 1, Buffer.from(request.event), []);
     this.#pump();
@@ -183,7 +183,7 @@ export class Dispatcher {
       const alive = this.#alive;
       const decision = chooseNext(
         candidates.map(({ demand }) => demand),
-        { cpus: this.#cpus, free_cpus: this.#free_cpus, alive, limit_alive },
+        { cpus: this.#cpus, free_cpus: this.#free_cpus, alive, limit_alive, ...this.#nesting() },
       );
       if (decision.admit === undefined) {
         this.#stalled(candidates.length, alive, limit_alive, decision.reason);
@@ -191,12 +191,24 @@ export class Dispatcher {
       }
       const at = this.#waiting.findIndex(({ demand }) => demand.component === decision.admit);
       const { run, component } = this.#waiting.splice(at, 1)[0] as Waiting;
-      run.emit({ type: "decided", what: "admit", component: component.id, reason: decision.reason });
-      this.#free_cpus -= Math.min(component.cpus, this.#cpus);
+      const cpus = clampCpus(component.cpus, this.#cpus);
+      run.emit({ type: "decided", what: "admit", component: component.id, value: cpus, reason: decision.reason });
+      this.#free_cpus -= cpus;
       if (component.phase === "resuming") this.#resume(run, component);
       else this.#begin(run, component);
     }
     this.#scheduleFlush();
+  }
+
+  /** How deep the deepest component alive is, and how deep any run can nest: sandboxes are kept back for that. */
+  #nesting(): { deepest_alive: number; limit_depth: number } {
+    let deepest_alive = 0;
+    let limit_depth = 0;
+    for (const run of this.#runs.values()) {
+      limit_depth = Math.max(limit_depth, run.request.depth);
+      deepest_alive = Math.max(deepest_alive, run.deepestAlive);
+    }
+    return { deepest_alive, limit_depth };
   }
 
   /** One sandbox less is in the run's hands: it is back at its image, or gone. */
@@ -227,7 +239,7 @@ export class Dispatcher {
         first.run,
         new ComponentLimitExceeded(
           `${alive} components are alive, all wait for children, and the limit is ${limit_alive}: nest less deeply, or raise the limit components_alive`,
-          { alive, limit: limit_alive },
+          { limit: "components_alive", bound: limit_alive, value: alive },
         ).toReport(),
       );
   }
@@ -238,12 +250,14 @@ export class Dispatcher {
     component.cell = cell;
     run.cells++;
     this.#alive++;
+    run.enter(component.depth);
     const caps = run.request.caps[component.name];
     const timeout_ms = caps?.timeout_ms ?? run.request.limits.component_timeout_ms;
     component.timer = setTimeout(() => {
       const error = new TimedOut(`${component.name} took longer than ${timeout_ms} ms: raise @split(timeout=...), or make it do less`, {
         component: component.name,
-        limit_ms: timeout_ms,
+        limit: "component_timeout_ms",
+        bound: timeout_ms,
       });
       this.#fail(run, error.toReport());
     }, timeout_ms);
@@ -324,7 +338,7 @@ export class Dispatcher {
         component.phase = "waiting";
         for (const ticket of message.tickets) if (component.children.has(ticket)) component.awaited.add(ticket);
         run.emit({ type: "component-waiting", component: component.id });
-        this.#free_cpus += Math.min(component.cpus, this.#cpus);
+        this.#free_cpus += clampCpus(component.cpus, this.#cpus);
         this.#resumeIfDone(run, component);
         this.#pump();
         return;
@@ -341,7 +355,7 @@ export class Dispatcher {
     if (parent.depth + 1 > depth) {
       const error = new ComponentLimitExceeded(
         `components nest ${parent.depth + 1} deep and the limit is ${depth}: recurse less deeply, or raise the limit depth`,
-        { depth: parent.depth + 1, limit: depth },
+        { limit: "depth", bound: depth, value: parent.depth + 1 },
       );
       this.#fail(run, error.toReport());
       return false;
@@ -349,7 +363,7 @@ export class Dispatcher {
     if (run.pending >= components_pending) {
       const error = new ComponentLimitExceeded(
         `${run.pending} components are triggered and not ended, and the limit is ${components_pending}: trigger fewer at once`,
-        { pending: run.pending, limit: components_pending },
+        { limit: "components_pending", bound: components_pending, value: run.pending },
       );
       this.#fail(run, error.toReport());
       return false;
@@ -365,11 +379,12 @@ export class Dispatcher {
 
   #end(run: RunState, component: ComponentState, cell: SandboxCell, message: Extract<FromSandbox, { type: "ended" }>): void {
     const { result, usage } = message;
-    if (component.phase === "running") this.#free_cpus += Math.min(component.cpus, this.#cpus);
+    if (component.phase === "running") this.#free_cpus += clampCpus(component.cpus, this.#cpus);
     component.phase = "ended";
     component.cell = undefined;
     component.ended.resolve();
     this.#alive--;
+    run.exit(component.depth);
     clearTimeout(component.timer);
     run.pending--;
     run.emit(
@@ -426,7 +441,7 @@ export class Dispatcher {
   /** Takes a component out, wherever it is; its sandbox is discarded if it has one. */
   #drop(run: RunState, component: ComponentState, reason: string): void {
     if (component.phase === "ended") return;
-    if (component.phase === "running") this.#free_cpus += Math.min(component.cpus, this.#cpus);
+    if (component.phase === "running") this.#free_cpus += clampCpus(component.cpus, this.#cpus);
     const at = this.#waiting.findIndex((w) => w.component === component);
     if (at >= 0) this.#waiting.splice(at, 1);
     component.phase = "ended";
@@ -436,6 +451,7 @@ export class Dispatcher {
     run.emit({ type: "component-ended", component: component.id, outcome: "cancelled", local_bytes: 0, cpu_ms: 0, result_bytes: 0 });
     if (component.cell) {
       this.#alive--;
+      run.exit(component.depth);
       void this.#discard(run, component.cell, reason);
     }
     component.cell = undefined;
@@ -456,7 +472,7 @@ export class Dispatcher {
     if (run.output_bytes > limit_bytes) {
       const error = new OutputLimitExceeded(
         `the run printed more than ${limit_bytes} bytes: print less, or write a file to /out`,
-        { limit_bytes, component: component.name },
+        { limit: "output_bytes", bound: limit_bytes, value: run.output_bytes, component: component.name },
       );
       this.#fail(run, error.toReport());
       return;

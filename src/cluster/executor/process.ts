@@ -7,8 +7,8 @@ import type { FromExecutor, ToExecutor } from "./protocol.ts";
 
 /** security.md, control 1: process flags; no worker and no embedder could be given them. */
 const HARDENING = ["--disallow-code-generation-from-strings", "--freeze-flags-after-init"];
-/** Functions are validated when they are first compiled, not when the (pinned, checked) modules are: 90 ms less CPU per start. */
-const FLAGS = [...HARDENING, "--wasm-lazy-validation", "--no-warnings"];
+
+const FLAGS = [...HARDENING, "--no-warnings"];
 
 type Request = Extract<ToExecutor, { request: number }>;
 // Omit does not distribute over a union by itself.

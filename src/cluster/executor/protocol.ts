@@ -19,6 +19,8 @@ export interface RunRequest {
   readonly event: string;
   readonly limits: Limits;
   readonly mounts: readonly Mount[];
+  /** How deep its components can nest: the graph's longest chain of triggers, or the limit if it has a cycle. */
+  readonly depth: number;
   readonly caps: Readonly<Record<string, ComponentCaps>>;
 }
 

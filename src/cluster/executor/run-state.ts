@@ -54,6 +54,21 @@ export class RunState {
     this.image = image;
   }
 
+  /** Components that hold a sandbox, by depth. */
+  readonly #aliveAt: number[] = [];
+
+  enter(depth: number): void {
+    this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 0) + 1;
+  }
+
+  exit(depth: number): void {
+    this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 1) - 1;
+  }
+
+  get deepestAlive(): number {
+    return this.#aliveAt.findLastIndex((count) => count > 0);
+  }
+
   emit(event: UntimedEvent, at_ms: number = now_ms()): void {
     this.#events.push({ ...event, t_ms: Math.max(0, Math.round((at_ms - this.start_ms) * 1000) / 1000) } as RunEvent);
   }

@@ -11,11 +11,15 @@ def split(value=None, n=None, /, **options):
     return [value[i * size : (i + 1) * size] for i in range(n)]
 
 
+def copied(value):
+    return value if isinstance(value, tuple) else list(value)
+
+
 class _Remote:
     def __call__(self, value):
         if callable(value):
-            return lambda *args, **kwargs: list(value(*args, **kwargs))
-        return list(value)
+            return lambda *args, **kwargs: copied(value(*args, **kwargs))
+        return copied(value)
 
     def empty(self, n):
         return [0] * n

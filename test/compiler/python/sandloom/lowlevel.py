@@ -6,7 +6,7 @@ holds how many were in flight at each join.
 
 import copy
 
-from . import split  # noqa: F401
+from . import copied, split  # noqa: F401
 
 log = []
 _inflight = []
@@ -63,7 +63,7 @@ def component(name, writes=()):
 
 
 def publish(name, value):
-    return list(value)
+    return copied(value)
 
 
 def empty(name, n):
