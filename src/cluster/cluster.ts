@@ -6,7 +6,8 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { compile, COMPILER_VERSION, type ParsedFile, type SourceFile } from "../compiler/index.ts";
+import type { ParsedFile, SourceFile } from "../compiler/index.ts";
+import { COMPILER_VERSION } from "../compiler/version.ts";
 import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
 import { RUN_FORMAT, type RunRecord } from "../graph/events.ts";
 import { defaultLimits, type Limits } from "../graph/limits.ts";
@@ -114,7 +115,7 @@ export class LocalCluster implements Cluster {
   }
 
   #startExecutor(): ExecutorProcess {
-    const executor = new ExecutorProcess(this.#cacheDir);
+    const executor = new ExecutorProcess(this.#cacheDir, this.#base.prefix);
     this.#booted = false;
     this.#opened.clear();
     executor.onMessage = (message) => this.#receive(message);
@@ -146,7 +147,6 @@ export class LocalCluster implements Cluster {
       this.#booted = true;
       this.#executor.send({
         type: "boot",
-        basePrefix: this.#base.prefix,
         cpus: this.#cpus,
         memory_bytes: this.#memory_bytes,
         sandboxes: Math.ceil(this.#cpus) + SPARE_SANDBOXES,
@@ -192,17 +192,19 @@ export class LocalCluster implements Cluster {
       return { app: cached, sources };
     }
     await this.#boot();
-    const app: CompiledApp =
-      "graph" in source
-        ? { ...source, hash: key }
-        : await compile({ name: source.name, entryFile: source.entryFile, files: source.files }, (files) => this.#parse(files)).then(
-            ({ graph, files }) => ({ graph, files, hash: key, cached: false }),
-          );
+    const app = "graph" in source ? { ...source, hash: key } : await this.#compile(source, key);
     const draft = this.#cache.draft(key);
     await this.#executor.request({ type: "load", hash: key, document: loadDocument(app, sources), deltaPath: draft.deltaPath });
     this.#cache.commit(draft, app);
     this.#opened.add(key);
     return { app, sources };
+  }
+
+  async #compile({ name, entryFile, files }: Application, hash: string): Promise<CompiledApp> {
+    // Loaded when it is needed: a run of what is cached starts without it.
+    const { compile } = await import("../compiler/index.ts");
+    const compiled = await compile({ name, entryFile, files }, (sources) => this.#parse(sources));
+    return { graph: compiled.graph, files: compiled.files, hash, cached: false };
   }
 
   async #parse(files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {

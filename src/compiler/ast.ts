@@ -345,7 +345,7 @@ export function walk(node: Node, enter: (node: Node) => boolean | undefined | vo
   const stack: Node[] = [node];
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     if (enter(top) === false) continue;
-    for (const child of children(top).reverse()) stack.push(child);
+    for (const child of children(top).toReversed()) stack.push(child);
   }
 }
 

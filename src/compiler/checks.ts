@@ -1,5 +1,5 @@
 /** Refusals that need no more than names: the entry, reserved names, calls that stand where no run is. */
-import { isFunction, parameters, walk, type Call, type Expression, type Node } from "./ast.ts";
+import { isFunction, parameters, walk, type Call } from "./ast.ts";
 import type { AppModule } from "./names.ts";
 import { checkSplitCall } from "./options.ts";
 import { inMainGuard, yieldsIn, type Program } from "./program.ts";
@@ -81,7 +81,7 @@ function checkStars(program: Program, module: AppModule, findings: Findings): vo
 
 function checkCall(program: Program, module: AppModule, call: Call, findings: Findings): void {
   const { source } = module;
-  const inFunction = module.scopesAt(call).some((scope) => isFunction(scope.node) || scope.node._ === "Lambda");
+  const inFunction = module.inFunction(call);
   const component = program.componentAt(module, call.func);
   if (component) {
     if (!inFunction) {
@@ -106,7 +106,7 @@ function checkCall(program: Program, module: AppModule, call: Call, findings: Fi
     }
     return;
   }
-  if (program.marker(module, call.func) === "split" && !isDecorator(module, call)) {
+  if (program.marker(module, call.func) === "split" && !module.decorates(call)) {
     const [value] = call.args;
     const named = value && program.functionAt(module, value);
     if (value?._ === "Lambda" || named) {
@@ -131,11 +131,6 @@ function checkCall(program: Program, module: AppModule, call: Call, findings: Fi
     const fix = "Call plain functions; work that is to run side by side is a component, marked with @split.";
     findings.refuse(source, call, "unsupported-module", `${meaning.path} cannot work in a sandbox`, fix);
   }
-}
-
-function isDecorator(module: AppModule, node: Expression): boolean {
-  const up: Node | undefined = module.parent(node);
-  return up !== undefined && (isFunction(up) || up._ === "ClassDef") && up.decorator_list.includes(node);
 }
 
 /** The signature as the graph shows it. */

@@ -5,7 +5,6 @@
 // oxlint-disable typescript/switch-exhaustiveness-check -- CPython's tree has 70 classes: `default` is meant
 import {
   children,
-  isComprehension,
   isFunction,
   targetNames,
   walk,
@@ -248,9 +247,21 @@ class Element {
   #plain(node: Expression): void {
     const reason = this.#context.purity.reason(this.#module, node);
     if (reason !== undefined) throw new Refused(`the element is not pure: ${reason}`);
+    this.#checkGenerators(node);
     if (!mayRaise(node)) return;
     if (this.#calls.length === 0 && node._ !== "Starred" && node._ !== "Slice") this.#hoisted.push(node);
     else this.#between = true;
+  }
+
+  /** A generator that is taken later sees the loop's names as they are then. */
+  #checkGenerators(node: Expression): void {
+    walk(node, (one) => {
+      if (one._ !== "GeneratorExp") return;
+      const up = this.#module.parent(one);
+      const meaning = up?._ === "Call" ? this.#context.program.names.meaning(this.#module, up.func) : undefined;
+      if (meaning?.kind === "builtin" && CONSUMERS.has(meaning.name)) return;
+      throw new Refused("a generator stands beside the call");
+    });
   }
 
   finish(): FanOut {
@@ -301,7 +312,7 @@ class Element {
   /** While a component writes, this one must only hand arrays on, and read none. */
   #checkWriters(calls: readonly Call[]): void {
     const { flow } = this.#context;
-    const inert = (node: Expression): boolean => isInert(this.#context, this.#module, node);
+    const isMine = (node: Expression): boolean => isPrivate(this.#context, this.#module, node);
     const fail = (): never => {
       throw new Refused("a component writes an array that may be read here in the meantime");
     };
@@ -312,65 +323,47 @@ class Element {
       }
     }
     for (const generator of this.#node.generators) {
-      if (!generator.ifs.every(inert)) fail();
+      if (!generator.ifs.every(isMine)) fail();
       const value = flow.value(this.#module, generator.iter);
       if (!value.items && value.roots.some((root) => root.kind !== "unknown")) fail();
     }
     for (const element of this.#node._ === "DictComp" ? [this.#node.key, this.#node.value] : [this.#node.elt]) {
       walk(element, (node) => {
         if (node._ === "Call" && this.#component(node)) return false;
-        if (node._ === "Name" && !inert(node) && !this.#isFunctionName(node)) fail();
+        if (node._ === "Name" && !isMine(node)) fail();
         return true;
       });
     }
   }
-
-  #isFunctionName(node: Expression): boolean {
-    const up = this.#module.parent(node);
-    return (
-      (up?._ === "Call" && up.func === node) ||
-      this.#context.program.names.meaning(this.#module, node).kind === "external"
-    );
-  }
 }
 
-/** An argument that is handed on without anything being read: names, cuts of them, and plain numbers. */
+/** An argument that is handed on without anything of it being read, or that nobody else can write. */
 export function isHandedOn(context: Context, module: AppModule, node: Expression): boolean {
   if (node._ === "Name") return true;
   if (node._ === "Starred") return isHandedOn(context, module, node.value);
   if (node._ === "Subscript" && isSlicing(node.slice)) return isHandedOn(context, module, node.value);
-  return isInert(context, module, node);
+  return isPrivate(context, module, node);
 }
 
-/** Does evaluating it read no array? */
-function isInert(context: Context, module: AppModule, node: Expression): boolean {
-  const inert = (one: Expression): boolean => isInert(context, module, one);
-  switch (node._) {
-    case "Constant":
-      return true;
-    case "Name":
-    case "Attribute":
-      return context.flow.value(module, node).scalar === true;
-    case "UnaryOp":
-      return inert(node.operand);
-    case "BinOp":
-      return inert(node.left) && inert(node.right);
-    case "Compare":
-      return inert(node.left) && node.comparators.every(inert);
-    case "BoolOp":
-      return node.values.every(inert);
-    case "Tuple":
-      return node.elts.every(inert);
-    case "Subscript":
-      return inert(node.value) && inert(node.slice);
-    case "Call":
-      return (
-        context.program.names.meaning(module, node.func).kind === "builtin" &&
-        node.args.every((one) => (one._ === "Name" && node.func._ === "Name" && node.func.id === "len") || inert(one))
-      );
-    default:
-      return false;
-  }
+/** Does evaluating it read nothing that a component may write: numbers, and arrays that were made here and stayed here? */
+function isPrivate(context: Context, module: AppModule, node: Expression): boolean {
+  const { program, flow } = context;
+  let isSo = true;
+  walk(node, (one) => {
+    if (one._ === "Name" || one._ === "Attribute") {
+      const up = module.parent(one);
+      const callee = up?._ === "Call" && up.func === one && one._ === "Name";
+      const named = program.names.meaning(module, one).kind;
+      if (callee || named === "external" || named === "global") return false;
+      // Its shape is no part of what is written.
+      if (one._ === "Attribute" && flow.value(module, one).scalar) return false;
+      if (one._ === "Name" && flow.memory(flow.value(module, one)).size > 0) isSo = false;
+    } else if (one._ === "Call" && one.func._ === "Name" && one.func.id === "len") {
+      if (one.args.every((arg) => arg._ === "Name")) return false;
+    }
+    return isSo;
+  });
+  return isSo;
 }
 
 /** Operations that do not raise on the values that a program means them for. */
@@ -382,12 +375,4 @@ function quiet(node: Expression): boolean {
 /** The names that the loops of a comprehension bind. */
 export function loopNames(node: AnyComp): string[] {
   return [...new Set(node.generators.flatMap((generator) => targetNames(generator.target)))];
-}
-
-export function isInComprehensionElement(module: AppModule, node: Node): AnyComp | undefined {
-  for (const up of module.around(node)) {
-    if (isFunction(up)) return undefined;
-    if (isComprehension(up)) return up;
-  }
-  return undefined;
 }

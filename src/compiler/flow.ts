@@ -40,17 +40,27 @@ const FRESH: Value = { roots: [] };
 const SCALAR: Value = { roots: [], scalar: true };
 const UNKNOWN: Value = { roots: [{ kind: "unknown", via: "unknown" }] };
 
-const ALIASING_METHODS = new Set(
-  "reshape view ravel squeeze transpose swapaxes diagonal to_numpy set_index reset_index setdefault get pop".split(" "),
+/** Methods of arrays and frames whose results are new. Those of other objects may hand out what they hold. */
+const FRESH_METHODS = new Set(
+  `sum mean min max std var prod copy astype tolist item dot all any argmax argmin round clip cumsum cumprod conj nonzero count
+  standard_normal normal random integers uniform groupby merge sort_values strip lower upper split join format`.split(
+    /\s+/,
+  ),
 );
 const ALIASING_FUNCTIONS = new Set(
-  "asarray asanyarray ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d broadcast_to diagonal expand_dims flip fliplr flipud moveaxis ravel reshape require rot90 squeeze swapaxes transpose".split(
+  "array array_split hsplit vsplit dsplit split real imag broadcast_arrays meshgrid trim_zeros as_strided sliding_window_view permute_dims matrix_transpose rollaxis nan_to_num unstack asarray asanyarray ascontiguousarray asfortranarray atleast_1d atleast_2d atleast_3d broadcast_to diagonal expand_dims flip fliplr flipud moveaxis ravel reshape require rot90 squeeze swapaxes transpose".split(
     " ",
   ),
 );
 const SCALAR_ATTRIBUTES = new Set("shape size ndim dtype nbytes itemsize strides empty".split(" "));
 const SCALAR_FUNCTIONS = new Set("len int float str bool abs round ord chr hash repr isinstance".split(" "));
 const COPYING_FUNCTIONS = new Set("list tuple sorted reversed iter".split(" "));
+
+/** Is it an object that can be filled after it was made? */
+function isContainer(node: Expression): boolean {
+  if (node._ === "Call") return node.func._ === "Name" && ["list", "dict", "set"].includes(node.func.id);
+  return ["List", "Dict", "Set", "ListComp", "DictComp", "SetComp"].includes(node._);
+}
 
 function rootKey(root: Root): string {
   const name =
@@ -182,7 +192,9 @@ export class Flow {
       return { roots: of(first).roots, items: part(of(first), "rows") };
     const target = this.#program.functionAt(module, node.func);
     if (target) {
-      return this.#memory.at(target.node) ? this.#published(target.node) : this.#returned(target);
+      if (this.#memory.at(target.node)) return this.#published(target.node);
+      // The result of a component lies in a region of its own, which the caller may hand to one that writes.
+      return this.#program.componentOf(target.node) ? join([this.#returned(target), UNKNOWN]) : this.#returned(target);
     }
     if (node.func._ !== "Name" && node.func._ !== "Attribute") return UNKNOWN;
     const meaning = this.#program.names.meaning(module, node.func);
@@ -198,20 +210,26 @@ export class Flow {
         return { roots: item.roots, items: { roots: item.roots, elements: [SCALAR, item] } };
       }
       if (COPYING_FUNCTIONS.has(meaning.name)) return { roots: of(first).roots, items: this.#items(of(first)) };
-      return ["sum", "max", "min", "dict", "set"].includes(meaning.name) ? FRESH : UNKNOWN;
+      if (meaning.name === "sum") return FRESH;
+      return { roots: join([...node.args, ...node.keywords.map((one) => one.value)].map(of)).roots };
     }
     if (meaning.kind === "external") {
       const name = meaning.path.split(".").at(-1) ?? "";
-      return ALIASING_FUNCTIONS.has(name) ? part(of(first), "unknown") : FRESH;
+      if (ALIASING_FUNCTIONS.has(name) || meaning.path.startsWith("pandas.")) {
+        return part(join(node.args.map(of)), "unknown");
+      }
+      return /^(numpy|math|cmath|random|time|zlib|json)\./.test(meaning.path) ? FRESH : UNKNOWN;
     }
     if (node.func._ === "Attribute" && meaning.kind === "unknown") {
-      return ALIASING_METHODS.has(node.func.attr) ? part(of(node.func.value), "unknown") : FRESH;
+      if (FRESH_METHODS.has(node.func.attr)) return FRESH;
+      return part(of(node.func.value), "unknown");
     }
     return UNKNOWN;
   }
 
   #name(module: AppModule, name: string, at: Node): Value {
     const meaning = this.#program.names.meaning(module, at);
+    if (meaning.kind === "global") return this.#global(meaning.module, meaning.name);
     if (meaning.kind !== "local") return UNKNOWN;
     let known = this.#names.get(meaning.scope);
     if (!known) this.#names.set(meaning.scope, (known = new Map()));
@@ -235,6 +253,13 @@ export class Flow {
     return value;
   }
 
+  /** No memory component is made at the top level, and nothing of a module is ever written. */
+  #global(module: AppModule, name: string): Value {
+    const bindings = module.scope.bindings.get(name) ?? [];
+    const [only] = bindings;
+    return bindings.length === 1 && only?.kind === "assign" && only.value._ === "Constant" ? SCALAR : FRESH;
+  }
+
   #scopeNumber(scope: Scope): number {
     const number = this.#scopes.get(scope) ?? this.#scopes.size;
     this.#scopes.set(scope, number);
@@ -250,7 +275,12 @@ export class Flow {
     }
     const node = binding.node;
     if (binding.kind === "assign") {
-      return this.#memory.at(node) ? this.#published(node) : this.value(module, binding.value);
+      if (this.#memory.at(node)) return this.#published(node);
+      const value = this.value(module, binding.value);
+      // Anything may be put into it later.
+      return isContainer(binding.value)
+        ? { roots: join([value, UNKNOWN]).roots, items: join([value.items ?? FRESH, UNKNOWN]) }
+        : value;
     }
     if (node._ === "For") return this.#unpacked(node.target, this.#items(this.value(module, node.iter)), name);
     if (node._ === "Assign") {
@@ -315,7 +345,7 @@ export class Flow {
           const up = module.parent(node);
           const target = up?._ === "Call" && up.func === node ? undefined : this.#program.functionAt(module, node);
           // Used as a value, it may be called with anything.
-          if (target && up && !(isFunction(up) && up.decorator_list.includes(node))) {
+          if (target && !module.decorates(node)) {
             for (const arg of parameters(target.node.args)) this.#give(target.node, arg.arg, UNKNOWN.roots);
           }
         }

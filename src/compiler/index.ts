@@ -22,11 +22,11 @@ import { Reach } from "./reach.ts";
 import { Findings, type Refusal, type Warning } from "./refusals.ts";
 import { communicateRelations, placeOf, triggerRelations } from "./relations.ts";
 import { SourceText } from "./text.ts";
+import { COMPILER_VERSION } from "./version.ts";
 
 export type { Refusal, Rule, Warning } from "./refusals.ts";
 
-/** Part of the key under which compiled applications are cached: raise it when the output for any source changes. */
-export const COMPILER_VERSION = "1";
+export { COMPILER_VERSION } from "./version.ts";
 
 export interface SourceFile {
   /** Relative to the application's folder, with `/`. */

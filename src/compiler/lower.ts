@@ -83,7 +83,7 @@ class Lowering {
     } else if (node._ === "Call") {
       const memory = this.#context.memory.at(node);
       if (memory) this.#publication(node, memory.name, memory.origin);
-      else if (this.#context.program.marker(this.#module, node.func) === "split" && !this.#decorates(node)) {
+      else if (this.#context.program.marker(this.#module, node.func) === "split" && !this.#module.decorates(node)) {
         this.#splices.replace(
           source.start(node.func),
           source.end(node.func),
@@ -103,11 +103,6 @@ class Lowering {
     const generator = node.args.length === 1 && only?._ === "GeneratorExp" && source.start(only) === paren;
     this.#splices.close(paren + 1, `${quoted(name)}, ${generator ? "(" : ""}`);
     if (generator) this.#splices.close(source.end(node), ")");
-  }
-
-  #decorates(node: Call): boolean {
-    const up = this.#module.parent(node);
-    return up !== undefined && isFunction(up) && up.decorator_list.includes(node);
   }
 
   #decorators(node: FunctionNode): void {
@@ -138,8 +133,8 @@ class Lowering {
     const { program } = this.#context;
     const component = program.componentAt(this.#module, node);
     if (!component) return;
+    if (this.#module.decorates(node)) return;
     const up = this.#module.parent(node);
-    if (up && isFunction(up) && up.decorator_list.includes(node)) return;
     const call = up?._ === "Call" && up.func === node ? up : undefined;
     const known = call && this.#modes.get(call);
     const mode = known ?? {
@@ -197,7 +192,7 @@ class Lowering {
     const results = top.map((call, index) => ({ node: call, text: `_sl[${index}]` }));
     let needed = [...this.#used(node, names, [...top, ...hoisted]), ...hoists.map((one) => one.text)];
     let text = onOneLine(this.#substitute(start, loop, [...hoists, ...results])).trim();
-    for (const calls of later.reverse()) {
+    for (const calls of later.toReversed()) {
       const inner = calls.flatMap((call) => this.#componentArguments(call));
       const substitutes = inner.map((call, index) => ({ node: call, text: `_sl[${index}]` }));
       const deferred = calls.map((call) => {

@@ -1,5 +1,15 @@
 /** Memory components: the places where a program puts an array into the fabric, and their names. */
-import { isFunction, walk, type AnnAssign, type Call, type Expression, type FunctionNode, type Node } from "./ast.ts";
+import {
+  isFunction,
+  walk,
+  type AnnAssign,
+  type Attribute,
+  type Call,
+  type Expression,
+  type FunctionNode,
+  type Name,
+  type Node,
+} from "./ast.ts";
 import type { AppModule } from "./names.ts";
 import { inMainGuard, yieldsIn, type Program } from "./program.ts";
 import type { Findings } from "./refusals.ts";
@@ -27,6 +37,8 @@ function functionName(program: Program, module: AppModule, node: Node): string {
   return parts.join(".");
 }
 
+const AT_IMPORT = "a memory component is made while the module is imported";
+
 export class Memory {
   readonly sites: MemorySite[] = [];
   readonly #byNode = new Map<Node, MemorySite>();
@@ -53,66 +65,80 @@ export class Memory {
   }
 
   #read(program: Program, module: AppModule, findings: Findings, taken: Map<string, AppModule>): void {
-    const refuse = (node: Expression | AnnAssign, message: string): void =>
-      findings.refuse(module.source, node, "remote-target", message);
-    const inFunction = (node: Node): boolean =>
-      module.scopesAt(node).some((scope) => scope.node._ !== "Module" && scope.node._ !== "ClassDef");
     walk(module.tree, (node) => {
       if (inMainGuard(module, node)) return false;
-      if (isFunction(node)) {
-        const decorator = node.decorator_list.find((one) => program.decoratorMarker(module, one) === "remote");
-        if (!decorator) return;
-        if (node === program.main)
-          return findings.refuse(module.source, decorator, "main-is-component", "@remote is on main");
-        if (decorator._ === "Call") return refuse(decorator, "@remote takes no arguments");
-        const several = node._ === "AsyncFunctionDef" || yieldsIn(node);
-        if (several) return refuse(decorator, `@remote is on ${node.name}, which returns no value of its own`);
-        const wish = `${functionName(program, module, node.body[0] ?? node)}.return`;
-        this.#add({ module, origin: "published", node, decorator, variable: undefined }, wish, taken);
-        return;
-      }
-      if (node._ === "AnnAssign" && program.marker(module, node.annotation) === "remote") {
-        if (!node.value) return refuse(node, "a remote annotation needs a value");
-        if (!inFunction(node))
-          return findings.refuse(module.source, node, "call-at-import", "a memory component is made at the top level");
-        const inner = node.value._ === "Call" ? program.marker(module, node.value.func) : undefined;
-        if (inner?.startsWith("remote")) return;
-        const variable = node.target._ === "Name" ? node.target.id : undefined;
-        if (["Name", "Attribute", "Subscript"].includes(node.value._)) {
-          const message = "the annotation makes a copy here and none under CPython: write remote(...) around the value";
-          findings.warn(module.source, node, message);
-        }
-        this.#add({ module, origin: "remote", node, variable }, this.#wish(program, module, node, variable), taken);
-        return;
-      }
-      if (node._ !== "Name" && node._ !== "Attribute") return;
-      const marker = program.marker(module, node);
-      if (!marker?.startsWith("remote")) return;
-      const up = module.parent(node);
-      if (up?._ === "Attribute" && marker === "remote") return;
-      if (marker === "remote.other") return refuse(node, "there is only remote(value), remote.empty and remote.zeros");
-      const decorates = up && isFunction(up) && up.decorator_list.includes(node);
-      if (
-        decorates ||
-        (up?._ === "AnnAssign" && up.annotation === node) ||
-        (up?._ === "Call" && this.#decorates(module, up))
-      )
-        return;
-      if (up?._ !== "Call" || up.func !== node) return refuse(node, "remote stands here without being called");
-      if (!inFunction(node))
-        return findings.refuse(module.source, up, "call-at-import", "a memory component is made at the top level");
-      if ([...module.around(node)].some((one) => one._ === "JoinedStr" || one._ === "TemplateStr")) {
-        return refuse(up, "a memory component is made inside an f-string");
-      }
-      const variable = this.#variable(module, up);
-      const origin = marker === "remote.empty" || marker === "remote.zeros" ? marker : "remote";
-      this.#add({ module, origin, node: up, variable }, this.#wish(program, module, up, variable), taken);
+      if (isFunction(node)) this.#function(program, module, node, findings, taken);
+      else if (node._ === "AnnAssign") this.#annotation(program, module, node, findings, taken);
+      else if (node._ === "Name" || node._ === "Attribute") this.#use(program, module, node, findings, taken);
+      return true;
     });
   }
 
-  #decorates(module: AppModule, call: Call): boolean {
-    const up = module.parent(call);
-    return up !== undefined && isFunction(up) && up.decorator_list.includes(call);
+  /** `@remote` on a function. */
+  #function(
+    program: Program,
+    module: AppModule,
+    node: FunctionNode,
+    findings: Findings,
+    taken: Map<string, AppModule>,
+  ): void {
+    const decorator = node.decorator_list.find((one) => program.decoratorMarker(module, one) === "remote");
+    if (!decorator) return;
+    const refuse = (message: string): void => findings.refuse(module.source, decorator, "remote-target", message);
+    if (node === program.main) findings.refuse(module.source, decorator, "main-is-component", "@remote is on main");
+    else if (decorator._ === "Call") refuse("@remote takes no arguments");
+    else if (node._ === "AsyncFunctionDef" || yieldsIn(node))
+      refuse(`@remote is on ${node.name}, which returns no value of its own`);
+    else {
+      const wish = `${functionName(program, module, node.body[0] ?? node)}.return`;
+      this.#add({ module, origin: "published", node, decorator, variable: undefined }, wish, taken);
+    }
+  }
+
+  /** `x: remote = value`. */
+  #annotation(
+    program: Program,
+    module: AppModule,
+    node: AnnAssign,
+    findings: Findings,
+    taken: Map<string, AppModule>,
+  ): void {
+    if (program.marker(module, node.annotation) !== "remote") return;
+    if (!node.value) return findings.refuse(module.source, node, "remote-target", "a remote annotation needs a value");
+    if (!module.inFunction(node)) return findings.refuse(module.source, node, "call-at-import", AT_IMPORT);
+    // `x: remote = remote(value)` publishes once.
+    if (node.value._ === "Call" && program.marker(module, node.value.func)?.startsWith("remote")) return;
+    if (["Name", "Attribute", "Subscript"].includes(node.value._)) {
+      const message = "the annotation makes a copy here and none under CPython: write remote(...) around the value";
+      findings.warn(module.source, node, message);
+    }
+    const variable = node.target._ === "Name" ? node.target.id : undefined;
+    this.#add({ module, origin: "remote", node, variable }, this.#wish(program, module, node, variable), taken);
+  }
+
+  /** `remote(value)`, `remote.empty(...)`, `remote.zeros(...)`; anything else that is done with the name is refused. */
+  #use(
+    program: Program,
+    module: AppModule,
+    node: Name | Attribute,
+    findings: Findings,
+    taken: Map<string, AppModule>,
+  ): void {
+    const marker = program.marker(module, node);
+    if (!marker?.startsWith("remote")) return;
+    const refuse = (message: string): void => findings.refuse(module.source, node, "remote-target", message);
+    const up = module.parent(node);
+    if (up?._ === "Attribute" && marker === "remote") return;
+    if (marker === "remote.other") return refuse("there is only remote(value), remote.empty and remote.zeros");
+    if (module.decorates(node) || (up?._ === "AnnAssign" && up.annotation === node)) return;
+    if (up?._ !== "Call" || up.func !== node) return refuse("remote stands here without being called");
+    if (module.decorates(up)) return;
+    if (!module.inFunction(node)) return findings.refuse(module.source, up, "call-at-import", AT_IMPORT);
+    const inText = [...module.around(node)].some((one) => one._ === "JoinedStr" || one._ === "TemplateStr");
+    if (inText) return refuse("a memory component is made inside an f-string");
+    const variable = this.#variable(module, up);
+    const origin = marker === "remote.empty" || marker === "remote.zeros" ? marker : "remote";
+    this.#add({ module, origin, node: up, variable }, this.#wish(program, module, up, variable), taken);
   }
 
   #wish(program: Program, module: AppModule, node: Call | AnnAssign, variable: string | undefined): string {

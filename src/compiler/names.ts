@@ -67,6 +67,21 @@ export class AppModule {
     for (let up = this.parent(node); up; up = this.parent(up)) yield up;
   }
 
+  /** Is it the decorator of a function or class (called or not)? */
+  decorates(node: Node): boolean {
+    const up = this.parent(node);
+    return (
+      up !== undefined &&
+      (isFunction(up) || up._ === "ClassDef") &&
+      (up.decorator_list as readonly Node[]).includes(node)
+    );
+  }
+
+  /** Is it evaluated when a function runs, and not once while the module is imported? */
+  inFunction(node: Node): boolean {
+    return this.scopesAt(node).some((scope) => isFunction(scope.node) || scope.node._ === "Lambda");
+  }
+
   /** The absolute dotted path that an import names, or undefined if it leaves the folder. */
   absolute(module: string | undefined, level: number): string | undefined {
     if (level === 0) return module ?? "";
@@ -100,7 +115,7 @@ export class AppModule {
         (up._ === "Lambda" && child === up.body) ||
         (isComprehension(up) && !(child === up.generators[0] && this.#cameFromIter(node, up)));
       if (inside) {
-        const scope = this.scopeOf(up as ScopeNode);
+        const scope = this.scopeOf(up);
         // Names of a class body are not seen by the functions in it.
         if (up._ !== "ClassDef" || found.every((one) => isComprehension(one.node))) found.push(scope);
       }

@@ -1,5 +1,5 @@
 /** The options of @split: constants that become caps of the component, and the parameters that it writes. */
-import { parameters, type Call, type Constant, type Expression, type FunctionNode } from "./ast.ts";
+import { parameters, type Call, type Expression, type FunctionNode } from "./ast.ts";
 import type { Static } from "typebox";
 import type { Caps } from "../graph/resource-graph.ts";
 import type { Findings } from "./refusals.ts";
@@ -33,7 +33,7 @@ function number(node: Expression): number | undefined {
 }
 
 function text(node: Expression): string | undefined {
-  return node._ === "Constant" && node.kind === "str" ? String((node as Constant).value ?? "") : undefined;
+  return node._ === "Constant" && node.kind === "str" ? String(node.value ?? "") : undefined;
 }
 
 export function readOptions(call: Call, owner: FunctionNode, source: SourceText, findings: Findings): Options {

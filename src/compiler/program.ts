@@ -125,8 +125,10 @@ export class Program {
       const splits = decorators.filter((one) => this.decoratorMarker(module, one) === "split");
       const split = splits[0];
       if (!split) return undefined;
-      const refuse = (at: Placed, rule: Rule, message: string): undefined =>
-        void findings.refuse(module.source, at, rule, message);
+      const refuse = (at: Placed, rule: Rule, message: string): undefined => {
+        findings.refuse(module.source, at, rule, message);
+        return undefined;
+      };
       if (node._ === "ClassDef") return refuse(split, "split-not-top-level", `@split is on class ${node.name}`);
       const top = (module.tree.body as readonly Node[]).includes(node);
       const conditional =

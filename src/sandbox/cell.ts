@@ -44,6 +44,7 @@ export class SandboxCell {
       // The worker sleeps in Atomics.wait between tasks: it has no event loop to serve.
       atomics: "sync",
       env: {},
+      workerData: process.env["NODE_COMPILE_CACHE"],
       resourceLimits: { stackSizeMb: STACK_MIB },
       recordTiming: false,
     });

@@ -1,12 +1,19 @@
 /** A worker thread's entry: holds one sandbox. Piscina calls it with one task at a time. */
-import { type ResetReport, type WorkerTask } from "./messages.ts";
-import { Sandbox } from "./sandbox.ts";
+import { enableCompileCache } from "node:module";
+import { workerData } from "node:worker_threads";
+import type { ResetReport, WorkerTask } from "./messages.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+// A thread does not inherit the process's cache of compiled sources, and what is imported before it is there is not in it.
+enableCompileCache(workerData as string | undefined);
+// No top-level await: Piscina could then load this file only by generating code, which the process forbids.
+const sandboxModule = import("./sandbox.ts");
 
 let sandbox: Sandbox | undefined;
 
 export default async function handle(task: WorkerTask): Promise<ResetReport | undefined> {
   if (task.type === "make") {
-    sandbox = await Sandbox.make(task);
+    sandbox = await (await sandboxModule).Sandbox.make(task);
     return undefined;
   }
   if (!sandbox) throw new Error("this worker has no sandbox yet");

@@ -169,7 +169,10 @@ test("a call that a comprehension cannot run beside the others is a warning that
 });
 
 test("the fan-out of a component that writes is sequential if arrays are read beside it", async () => {
-  const graph = await graphOf(`
+  const graph = await graphOf(`LEAST = 0
+@split
+def make(n):
+    return np.zeros(4)
 @split
 def f(x, n):
     x[n] = n
@@ -181,10 +184,27 @@ def main(event):
     c = [f(x, x[n]) for n in range(4)]
     d = [f(x, n) + x[n] for n in range(4)]
     e = [f(x, n) for n in range(4) if x[n] > 0]
-    return a, b, c, d, e
+    w = x.copy()
+    g = [f(x, w[n]) for n in range(4) if w[n] > LEAST * len(x)]
+    r = make(1)
+    h = [f(r, r[n]) for n in range(4)]
+    held = []
+    held.append(x)
+    i = [f(x, held[0][n]) for n in range(4)]
+    return a, b, c, d, e, g, h, i
 `);
   const modes = graph.relations.flatMap((one) => (one.kind === "trigger" ? [`${one.site?.line} ${one.mode}`] : []));
-  expect(modes).toEqual(["10 fan-out", "11 fan-out", "12 sequential", "13 sequential", "14 sequential"]);
+  expect(modes).toEqual([
+    "13 fan-out",
+    "14 fan-out",
+    "15 sequential",
+    "16 sequential",
+    "17 sequential",
+    "19 fan-out",
+    "20 sequential",
+    "21 sequential",
+    "24 sequential",
+  ]);
 });
 
 test("the hash depends on every source and its path, and on nothing else", async () => {

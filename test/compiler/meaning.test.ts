@@ -66,6 +66,16 @@ const programs: readonly [string, string, Flight, unknown?][] = [
   ["components in the first iterable", "return [double(x) for x in [check(y) for y in event]]", [3, 3]],
   ["a split", "return sum(total(part) for part in split(event, 2))", [2]],
   ["slices", "return [total(event[i:]) for i in range(len(event))]", [3]],
+  [
+    "a generator before the call that is taken after it",
+    "return [dict(zip((i * x for i in event), event), last=double(x)) for x in event]",
+    [1, 1, 1],
+  ],
+  [
+    "a generator before the call that is taken at once",
+    "return [sum(i * x for i in event) + double(x) for x in event]",
+    [3],
+  ],
   ["a walrus", "return [double(y) + y for x in event if (y := x + 1)]", [1, 1, 1]],
   ["a walrus in the element", "return [(y := double(x)) + y for x in event]", [1, 1, 1]],
   ["a call under a condition of its own", "return [double(x) if x > 1 else 0 for x in event]", [1, 1]],

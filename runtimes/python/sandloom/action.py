@@ -8,9 +8,10 @@ import sys
 
 from . import exceptions
 from .device import JOIN, PAIR, SPLIT, TRIGGER, WAIT, WORD
+from .dtypes import make_dtype
 from .errors import UnsupportedValue, WritesNeedRemote
 from .unchanged import Snapshot
-from .values import ARRAY, IMMUTABLE, Decoder, Encoder, dumps, extent, loads, make_dtype, np
+from .values import ARRAY, IMMUTABLE, Decoder, Encoder, dumps, extent, loads, np
 
 #: the action of the run in progress
 current = None

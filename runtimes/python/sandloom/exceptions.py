@@ -6,7 +6,6 @@ No user code runs when an exception is rebuilt: only classes that are loaded alr
 import builtins
 import linecache
 import sys
-import traceback
 
 from .errors import ComponentRaised, SandloomError, UnsupportedValue
 from .values import ATOMS, Decoder, Encoder
@@ -137,8 +136,3 @@ def _make(cls, args):
             made.args = args
             return made
     return None
-
-
-def full_text(error):
-    """What the interpreter would print, for the host's log."""
-    return "".join(traceback.format_exception(error))[-_MAX_TEXT:]

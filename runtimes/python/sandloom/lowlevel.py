@@ -6,9 +6,10 @@ import sys
 from . import action as _action
 from .action import Action, Ticket
 from .device import MAX_BLOCK_BYTES
+from .dtypes import describe_dtype
 from .errors import BlockTooLarge, InternalError
 from .rows import checked_parts, cut, rows_of
-from .values import Decoder, Encoder, describe_dtype, np
+from .values import Decoder, Encoder, np
 
 #: component name -> Component
 components = {}

@@ -31,8 +31,9 @@ def _parse_file(path, text):
         tree = ast.parse(text, filename=path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Finds what only the symbol table knows (`return` outside a function); the code is thrown away.
-            compile(tree, path, "exec", dont_inherit=True)
+            # Finds what only the symbol table knows (`return` outside a function); the code is thrown away. From the text
+            # and not from the tree: reading a deep tree back overflows the stack of a WebAssembly module.
+            compile(text, path, "exec", dont_inherit=True)
         return '{"path":%s,"tree":%s}' % (json.dumps(path), _write(tree, _Columns(text)))
     except SyntaxError as error:
         # 3.14 reports some places past the end of the line; the compiler only prints them.
@@ -65,6 +66,8 @@ def _write(tree, columns):
             pieces.append(item)
         elif isinstance(item, ast.AST):
             stack.extend(reversed(_node(item, columns)))
+            # Taken apart from the top: freeing a deep tree as a whole overflows the stack of a WebAssembly module.
+            item.__dict__.clear()
         elif isinstance(item, list):
             parts = [_Text("[")]
             for index, child in enumerate(item):

@@ -1,6 +1,7 @@
 /** Entry of an executor process: holds the sandboxes of one tenant and obeys the cluster over IPC. */
 import { BadInput, InternalError, SandloomError } from "../../graph/errors.ts";
 import { store } from "../../fabric/store.ts";
+import { SandboxCell } from "../../sandbox/cell.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -17,7 +18,11 @@ const send = (message: FromExecutor): void => {
 
 let dispatcher: Dispatcher | undefined;
 let baseImage = -1;
-let basePrefix = "";
+const basePrefix = process.argv[2] as string;
+// What every boot needs, and nothing more, begins before the cluster has said a word: compiling, and the first thread.
+const parts = loadParts(basePrefix);
+parts.catch(() => undefined);
+const firstCell = new SandboxCell(0);
 const images = new Map<string, number>();
 
 async function openApplication(hash: string, deltaPath: string): Promise<number> {
@@ -35,18 +40,16 @@ async function openBase(): Promise<number> {
 }
 
 async function boot(message: Extract<ToExecutor, { type: "boot" }>): Promise<void> {
-  basePrefix = message.basePrefix;
   store.storeConfigure({ slab_bytes: 256 << 20, capacity_bytes: message.memory_bytes, idle_bytes: Math.min(512 << 20, message.memory_bytes) });
-  const parts = loadParts(basePrefix);
   const image = message.application ? openApplication(message.application.hash, message.application.deltaPath) : openBase();
   dispatcher = new Dispatcher({ parts, cpus: message.cpus, send });
   const { pool } = dispatcher;
   pool.image = await image;
   // The first alone, so that it is ready as early as can be; the others while it works.
-  await pool.make();
+  if (!(await pool.make(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
   send({ type: "ready", image_bytes: (await parts).record.image_bytes - (await parts).record.window_bytes });
   pool.target = message.sandboxes;
-  while (pool.size < pool.target) await pool.make();
+  while (pool.size < pool.target && (await pool.make()));
 }
 
 async function handle(message: ToExecutor): Promise<void> {

@@ -20,6 +20,7 @@ export class CellPool {
   readonly #resetting = new Set<SandboxCell>();
   #making = 0;
   #next = 0;
+  #failure: Error | undefined;
   /** As many are kept: one that is discarded is replaced in the background. */
   target = 0;
   /** Image that new and idle sandboxes get. */
@@ -40,24 +41,32 @@ export class CellPool {
     return this.#all.size;
   }
 
-  /** Starts threads at once; their sandboxes follow when the parts are compiled. */
-  async make(): Promise<void> {
+  /** Makes a sandbox in a thread of its own, or in one that was started ahead. @returns whether it was made. */
+  async make(cell: SandboxCell = new SandboxCell(this.#next)): Promise<boolean> {
     const start = performance.now();
-    const cell = new SandboxCell(this.#next++);
+    this.#next++;
     this.#all.add(cell);
     this.#making++;
     try {
       await cell.make(await this.#parts, this.image);
       this.#idle.push(cell);
       this.#events.made(cell, performance.now() - start);
+      return true;
     } catch (error) {
       this.#all.delete(cell);
       await cell.kill();
-      this.#events.failed(error instanceof Error ? error : new InternalError(String(error)));
+      this.#failure = error instanceof Error ? error : new InternalError(String(error));
+      this.#events.failed(this.#failure);
+      return false;
     } finally {
       this.#making--;
       this.#events.changed();
     }
+  }
+
+  /** Why the last sandbox could not be made. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** An idle cell, one that has `image` mapped if there is such a one. */

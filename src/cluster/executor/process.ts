@@ -8,7 +8,7 @@ import type { FromExecutor, ToExecutor } from "./protocol.ts";
 /** security.md, control 1: process flags; no worker and no embedder could be given them. */
 const HARDENING = ["--disallow-code-generation-from-strings", "--freeze-flags-after-init"];
 
-const FLAGS = [...HARDENING, "--no-warnings"];
+export const EXECUTOR_FLAGS: readonly string[] = [...HARDENING, "--no-warnings"];
 
 type Request = Extract<ToExecutor, { request: number }>;
 // Omit does not distribute over a union by itself.
@@ -26,10 +26,10 @@ export class ExecutorProcess {
   onDeath: (error: SandloomError) => void = () => undefined;
 
   /** `cacheDir` also keeps V8's compile cache of our own sources. */
-  constructor(cacheDir: string) {
+  constructor(cacheDir: string, basePrefix: string) {
     const entry = fileURLToPath(new URL(`./main${extname(import.meta.filename)}`, import.meta.url));
-    this.#child = fork(entry, [], {
-      execArgv: FLAGS,
+    this.#child = fork(entry, [basePrefix], {
+      execArgv: [...EXECUTOR_FLAGS],
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       env: { PATH: process.env["PATH"] ?? "", NODE_COMPILE_CACHE: join(cacheDir, "compile-cache") },

@@ -27,7 +27,6 @@ export interface RunRequest {
 export type ToExecutor =
   | {
       readonly type: "boot";
-      readonly basePrefix: string;
       /** The application's delta over the base, when its image is cached; its hash. */
       readonly application?: { readonly hash: string; readonly deltaPath: string };
       readonly cpus: number;

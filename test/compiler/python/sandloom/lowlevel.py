@@ -78,6 +78,73 @@ def published(name):
 
 
 def gather(items):
+    pending, failure = [], None
+    try:
+        for item in items:
+            pending.append(item)
+    except Exception as error:
+        failure = error
+
+    def joined():
+        for captured, tickets in pending:
+            yield captured, tuple([ticket.join() for ticket in tickets])
+        if failure is not None:
+            raise settle() or failure
+
+    return joined()
+
+
+def join(self):
+        if not self.done:
+            settle()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+def settle():
+    """Ends everything in flight; the first failure in program order, if any."""
+    if _inflight:
+        log.append(len(_inflight))
+    batch = _inflight[:]
+    _inflight.clear()
+    for ticket in reversed(batch):
+        ticket.run()
+    return next((ticket.error for ticket in batch if ticket.error is not None), None)
+
+
+class Component:
+    def __init__(self, name, body):
+        self.name = name
+        self.body = body
+
+    def __call__(self, *args, **kwargs):
+        return self.defer(*args, **kwargs).join()
+
+    def defer(self, *args, **kwargs):
+        return Ticket(self.body, args, kwargs)
+
+
+def component(name, writes=()):
+    return lambda body: Component(name, body)
+
+
+def publish(name, value):
+    return copied(value)
+
+
+def empty(name, n):
+    return [0] * n
+
+
+zeros = empty
+
+
+def published(name):
+    return lambda function: lambda *args, **kwargs: publish(name, function(*args, **kwargs))
+
+
+def gather(items):
     try:
         pending = list(items)
     except Exception as error:

@@ -30,7 +30,7 @@ def main(event):
     _sl_0 = fill.defer(a, 0.5)
     _sl_0, _sl_1 = _sandloom.join(_sl_0, fill.defer(b, 1)); del _sl_0, _sl_1
     if event:
-        a = _sandloom.publish("app.main.a", np.ones(3))
+        a = _sandloom.publish("main.a_2", np.ones(3))
     view = c[1:].reshape(-1)
     total = read(_sandloom.publish("main.remote35", np.arange(3))) + read(view)
     for i, row in enumerate(_sandloom.split(c, 3)):
