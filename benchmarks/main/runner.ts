@@ -23,7 +23,7 @@ export async function openRunner(bench: Bench, program: string): Promise<Runner>
   return {
     run: async <T>(event: unknown): Promise<Finished<T>> => {
       const started = performance.now();
-      const { value, record } = await cluster.run(compiled, { event }).result;
+      const { value, record } = await cluster.run(compiled, { event, limits: { run_timeout_ms: 30_000 } }).result;
       const wall_ms = performance.now() - started;
       const { copied_bytes, copied_between_components_bytes } = record.report;
       return { wall_ms, value: value as T, events: record.events, copied_bytes, message_bytes: copied_between_components_bytes };

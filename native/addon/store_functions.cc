@@ -57,6 +57,18 @@ Napi::Value accountStats(const Napi::CallbackInfo& info) {
   return result;
 }
 
+Napi::Value accountFreed(const Napi::CallbackInfo& info) {
+  const std::vector<RegionStore::Freed> freed = store().takeFreed(sizeArgument(info[0], "account"));
+  const Napi::Array result = Napi::Array::New(info.Env(), freed.size());
+  for (std::uint32_t i = 0; i < freed.size(); ++i) {
+    const Napi::Object each = Napi::Object::New(info.Env());
+    each.Set("region", asValue(freed[i].region));
+    each.Set("at_ms", freed[i].at_ms);
+    result.Set(i, each);
+  }
+  return result;
+}
+
 Napi::Value regionAllocate(const Napi::CallbackInfo& info) {
   return number(info, store().allocate(sizeArgument(info[0], "account"), sizeArgument(info[1], "bytes")));
 }
@@ -100,6 +112,7 @@ void exportStoreFunctions(Napi::Object exports) {
   exportFunction<accountOpen>(exports, "accountOpen");
   exportFunction<accountClose>(exports, "accountClose");
   exportFunction<accountStats>(exports, "accountStats");
+  exportFunction<accountFreed>(exports, "accountFreed");
   exportFunction<regionAllocate>(exports, "regionAllocate");
   exportFunction<regionRetain>(exports, "regionRetain");
   exportFunction<regionRelease>(exports, "regionRelease");

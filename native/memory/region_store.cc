@@ -1,6 +1,7 @@
 #include "memory/region_store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -21,6 +22,10 @@ Error unknownAccount(AccountId id) {
 
 Error unknownRegion(RegionId id) {
   return {ErrorCode::kBadRegion, "region " + std::to_string(id) + " does not exist, or no longer", {{"region", asValue(id)}}};
+}
+
+double wallClockMs() {
+  return std::chrono::duration<double, std::milli>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace
@@ -50,7 +55,7 @@ RegionStore::Stats RegionStore::stats() const {
 AccountId RegionStore::openAccount(std::size_t limit_bytes) {
   const std::scoped_lock lock(mutex_);
   const AccountId id = next_account_++;
-  accounts_.emplace(id, Account{.limit_bytes = limit_bytes, .regions = {}});
+  accounts_.emplace(id, Account{.limit_bytes = limit_bytes, .regions = {}, .freed = {}});
   return id;
 }
 
@@ -72,6 +77,11 @@ RegionStore::AccountStats RegionStore::accountStats(AccountId id) const {
   if (found == accounts_.end()) throw unknownAccount(id);
   const Account& account = found->second;
   return {account.regions.size(), account.used_bytes, account.peak_bytes};
+}
+
+std::vector<RegionStore::Freed> RegionStore::takeFreed(AccountId id) {
+  const std::scoped_lock lock(mutex_);
+  return std::exchange(account(id).freed, {});
 }
 
 RegionId RegionStore::allocate(AccountId account_id, std::size_t bytes) {
@@ -137,6 +147,7 @@ std::shared_ptr<Extent> RegionStore::dropReference(RegionId id, Region& region) 
   Account& owner = accounts_.at(region.account);
   owner.used_bytes -= extent->bytes();
   owner.regions.erase(id);
+  owner.freed.push_back({id, wallClockMs()});
   regions_.erase(id);
   return extent;
 }

@@ -8,6 +8,7 @@
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "memory/slab_pool.h"
 
@@ -50,6 +51,11 @@ class RegionStore {
     std::size_t used_bytes;
     std::size_t peak_bytes;
   };
+  // When a region was freed, on the wall clock.
+  struct Freed {
+    RegionId region;
+    double at_ms;
+  };
   struct RegionInfo {
     std::size_t bytes;
     AccountId account;
@@ -69,6 +75,8 @@ class RegionStore {
   // mapped any more. Errors: BadArgument.
   std::size_t closeAccount(AccountId account);
   AccountStats accountStats(AccountId account) const;
+  // What was freed in the account since the last call, in that order. Errors: BadArgument.
+  std::vector<Freed> takeFreed(AccountId account);
 
   // Zeroed memory, rounded up to whole pages, with one reference. Errors: BadArgument, MemoryCapExceeded, FabricFull.
   RegionId allocate(AccountId account, std::size_t bytes);
@@ -87,6 +95,7 @@ class RegionStore {
     std::size_t used_bytes = 0;
     std::size_t peak_bytes = 0;
     std::unordered_set<RegionId> regions;
+    std::vector<Freed> freed;
   };
   struct Region {
     AccountId account;

@@ -52,7 +52,13 @@ TEST_SUITE("region store") {
     const RegionId region = store.allocate(account, kPageBytes);
     store.retain(region);
     CHECK_FALSE(store.release(region));
+    CHECK(store.takeFreed(account).empty());
     CHECK(store.release(region));
+    const auto freed = store.takeFreed(account);
+    REQUIRE(freed.size() == 1);
+    CHECK(freed[0].region == region);
+    CHECK(freed[0].at_ms > 0);
+    CHECK(store.takeFreed(account).empty());
     CHECK(errorOf([&] { store.retain(region); }) == "BadRegion");
     CHECK(errorOf([&] { store.release(region); }) == "BadRegion");
     CHECK(errorOf([&] { (void)store.lease(region); }) == "BadRegion");

@@ -22,7 +22,15 @@ export const cpythonStep = {
     let found = "ready";
     try {
       await ensurePip();
-      const install = ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"];
+      const install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+      ];
       await run("python3", [...install, "--root-user-action=ignore", "--target", FOLDER, "-r", REQUIREMENTS]);
     } catch (error) {
       if (!(error instanceof SetupError)) throw error;
@@ -38,6 +46,8 @@ async function ensurePip() {
     await run("python3", ["-m", "pip", "--version"]);
   } catch (error) {
     if (!hasCommand("apt-get") || process.getuid?.() !== 0) throw error;
-    await installSystemPackages([{ name: "python3-pip", why: "gets NumPy and pandas for the comparison with CPython" }]);
+    await installSystemPackages([
+      { name: "python3-pip", why: "gets NumPy and pandas for the comparison with CPython" },
+    ]);
   }
 }

@@ -43,13 +43,25 @@ export function readApplication(path: string): Application {
     const text = readUtf8(file);
     bytes += text.length;
     if (bytes > SOURCE_LIMIT_BYTES)
-      throw new BadInput(`the application's sources are over ${SOURCE_LIMIT_BYTES} bytes: mount data instead of writing it into modules`, { path });
+      throw new BadInput(
+        `the application's sources are over ${SOURCE_LIMIT_BYTES} bytes: mount data instead of writing it into modules`,
+        { path },
+      );
     files.set(key, text);
     for (const name of importedNames(text)) for (const found of moduleFiles(folder, file, name)) visit(found);
   };
   visit(entry);
-  const name = statSync(at).isDirectory() ? basename(at) : basename(at, ".py") === "app" ? basename(folder) : basename(at, ".py");
-  return { name, folder, entryFile: relative(folder, entry), files: [...files].map(([p, text]) => ({ path: p, text })) };
+  const name = statSync(at).isDirectory()
+    ? basename(at)
+    : basename(at, ".py") === "app"
+      ? basename(folder)
+      : basename(at, ".py");
+  return {
+    name,
+    folder,
+    entryFile: relative(folder, entry),
+    files: [...files].map(([p, text]) => ({ path: p, text })),
+  };
 }
 
 function readUtf8(file: string): string {

@@ -37,7 +37,11 @@ interface Prepared {
 
 interface ActiveRun {
   readonly log: EventLog;
-  readonly end: (outcome: { result?: { document: string; artifacts: readonly FileArtifact[] }; error?: SandloomError; splits: Readonly<Record<string, number>> }) => void;
+  readonly end: (outcome: {
+    result?: { document: string; artifacts: readonly FileArtifact[] };
+    error?: SandloomError;
+    splits: Readonly<Record<string, number>>;
+  }) => void;
 }
 
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
@@ -88,7 +92,8 @@ export class LocalCluster implements Cluster {
     const stop = new AbortController();
     const cancel = (reason?: string): void => stop.abort(new Cancelled(reason ?? "the run was cancelled"));
     const outer = options.signal;
-    const forward = (): void => stop.abort(outer?.reason instanceof SandloomError ? outer.reason : new Cancelled("the run was cancelled"));
+    const forward = (): void =>
+      stop.abort(outer?.reason instanceof SandloomError ? outer.reason : new Cancelled("the run was cancelled"));
     if (outer?.aborted) forward();
     outer?.addEventListener("abort", forward, { once: true });
     const result = this.#carry(id, app, options, log, stop.signal).finally(() => {
@@ -159,8 +164,15 @@ export class LocalCluster implements Cluster {
 
   #key(source: Application | CompiledApp): string {
     // What this cluster compiled keeps its key: its image has the user's own texts for tracebacks.
-    if ("graph" in source) return this.#compiled.has(source.hash) ? source.hash : hashOf(this.#base.hash, "compiled", source.hash);
-    return hashOf(this.#base.hash, COMPILER_VERSION, source.entryFile, source.name, ...source.files.flatMap(({ path, text }) => [path, text]));
+    if ("graph" in source)
+      return this.#compiled.has(source.hash) ? source.hash : hashOf(this.#base.hash, "compiled", source.hash);
+    return hashOf(
+      this.#base.hash,
+      COMPILER_VERSION,
+      source.entryFile,
+      source.name,
+      ...source.files.flatMap(({ path, text }) => [path, text]),
+    );
   }
 
   async #prepare(app: string | CompiledApp): Promise<Prepared> {
@@ -180,7 +192,11 @@ export class LocalCluster implements Cluster {
     }
   }
 
-  async #prepareOnce(source: Application | CompiledApp, key: string, sources: ReadonlyMap<string, string>): Promise<Prepared> {
+  async #prepareOnce(
+    source: Application | CompiledApp,
+    key: string,
+    sources: ReadonlyMap<string, string>,
+  ): Promise<Prepared> {
     const cached = this.#cache.read(key);
     if (cached) {
       const { deltaPath } = this.#cache.entry(key);
@@ -194,7 +210,12 @@ export class LocalCluster implements Cluster {
     await this.#boot();
     const app = "graph" in source ? { ...source, hash: key } : await this.#compile(source, key);
     const draft = this.#cache.draft(key);
-    await this.#executor.request({ type: "load", hash: key, document: loadDocument(app, sources), deltaPath: draft.deltaPath });
+    await this.#executor.request({
+      type: "load",
+      hash: key,
+      document: loadDocument(app, sources),
+      deltaPath: draft.deltaPath,
+    });
     this.#cache.commit(draft, app);
     this.#opened.add(key);
     return { app, sources };
@@ -211,7 +232,13 @@ export class LocalCluster implements Cluster {
     return JSON.parse(await this.#executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
   }
 
-  async #carry(id: string, app: string | CompiledApp, options: RunOptions, log: EventLog, signal: AbortSignal): Promise<RunResult> {
+  async #carry(
+    id: string,
+    app: string | CompiledApp,
+    options: RunOptions,
+    log: EventLog,
+    signal: AbortSignal,
+  ): Promise<RunResult> {
     const limits = checkedLimits(options.limits);
     const mounts = checkedMounts(options.mounts ?? []);
     const event = eventText(options.event);
@@ -227,7 +254,15 @@ export class LocalCluster implements Cluster {
     signal.addEventListener("abort", onAbort, { once: true });
     // The executor keeps time itself; this one is for an executor that cannot.
     const late = setTimeout(
-      () => this.#cancelRun(executor, id, new TimedOut(`the run took longer than ${limits.run_timeout_ms} ms`, { limit: "run_timeout_ms", bound: limits.run_timeout_ms })),
+      () =>
+        this.#cancelRun(
+          executor,
+          id,
+          new TimedOut(`the run took longer than ${limits.run_timeout_ms} ms`, {
+            limit: "run_timeout_ms",
+            bound: limits.run_timeout_ms,
+          }),
+        ),
       limits.run_timeout_ms + CANCEL_DEADLINE_MS,
     );
     executor.send({
@@ -254,7 +289,8 @@ export class LocalCluster implements Cluster {
       events: log.events,
       report: reportOf(log.events, { image_bytes: this.#image_bytes }),
     };
-    const artifacts = options.outDir === undefined ? [] : writeOut(options.outDir, record, outcome.result?.artifacts ?? []);
+    const artifacts =
+      options.outDir === undefined ? [] : writeOut(options.outDir, record, outcome.result?.artifacts ?? []);
     if (outcome.error) throw outcome.error;
     return { value: JSON.parse(outcome.result?.document ?? "null"), artifacts, record };
   }
@@ -293,7 +329,8 @@ function longestChain(graph: ResourceGraph): number {
     if (relation.kind === "trigger") next.set(relation.from, [...(next.get(relation.from) ?? []), relation.to]);
   const entry = graph.components.find((c) => c.kind === "compute" && c.entry)?.name;
   const triggered = new Set([...next.values()].flat());
-  if (graph.components.some((c) => c.kind === "compute" && !c.entry && !triggered.has(c.name))) return Number.POSITIVE_INFINITY;
+  if (graph.components.some((c) => c.kind === "compute" && !c.entry && !triggered.has(c.name)))
+    return Number.POSITIVE_INFINITY;
   const lengths = new Map<string, number>();
   const lengthFrom = (name: string): number => {
     const known = lengths.get(name);
@@ -307,13 +344,17 @@ function longestChain(graph: ResourceGraph): number {
 }
 
 function positive(name: string, value: number): number {
-  if (!Number.isFinite(value) || value <= 0) throw new BadInput(`${name} must be a number above 0, not ${value}`, { name, value });
+  if (!Number.isFinite(value) || value <= 0)
+    throw new BadInput(`${name} must be a number above 0, not ${value}`, { name, value });
   return value;
 }
 
 function checkedLimits(given: Partial<Limits> = {}): Limits {
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in defaultLimits)) throw new BadInput(`there is no limit ${name}: the limits are ${Object.keys(defaultLimits).join(", ")}`, { name });
+    if (!(name in defaultLimits))
+      throw new BadInput(`there is no limit ${name}: the limits are ${Object.keys(defaultLimits).join(", ")}`, {
+        name,
+      });
     positive(name, value);
   }
   return { ...defaultLimits, ...given };
@@ -325,9 +366,13 @@ const RESERVED = ["/", "/dev", "/lib", "/proc", "/tmp", "/out", "/home", "/home/
 function checkedMounts(mounts: readonly Mount[]): Mount[] {
   return mounts.map(({ host, guest }) => {
     const folder = resolve(host);
-    if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new BadInput(`the folder to mount does not exist: ${host}`, { host });
+    if (!existsSync(folder) || !statSync(folder).isDirectory())
+      throw new BadInput(`the folder to mount does not exist: ${host}`, { host });
     if (!isAbsolute(guest) || guest !== resolve(guest) || RESERVED.includes(guest) || /^\/(dev|lib|proc)\//.test(guest))
-      throw new BadInput(`a folder cannot be mounted at ${guest}: choose an absolute path that is not the guest's own (${RESERVED.join(", ")})`, { guest });
+      throw new BadInput(
+        `a folder cannot be mounted at ${guest}: choose an absolute path that is not the guest's own (${RESERVED.join(", ")})`,
+        { guest },
+      );
     return { host: folder, guest };
   });
 }
@@ -353,4 +398,3 @@ function writeOut(outDir: string, record: RunRecord, files: readonly FileArtifac
     return { path: join("artifacts", path), bytes: bytes.length };
   });
 }
-

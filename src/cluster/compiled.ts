@@ -1,6 +1,16 @@
 /** Compiled applications: made by the compiler, kept in the cache with their image's delta, or read from a folder. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import Value from "typebox/value";
 import { BadInput } from "../graph/errors.ts";
@@ -39,7 +49,10 @@ export class ApplicationCache {
     const document = join(folder, "compiled.json");
     if (!existsSync(document) || !existsSync(deltaPath)) return undefined;
     try {
-      const { graph, files } = JSON.parse(readFileSync(document, "utf8")) as { graph: ResourceGraph; files: [string, string][] };
+      const { graph, files } = JSON.parse(readFileSync(document, "utf8")) as {
+        graph: ResourceGraph;
+        files: [string, string][];
+      };
       const now = new Date();
       utimesSync(folder, now, now);
       return { graph, files: new Map(files), hash: key, cached: true };
@@ -97,20 +110,26 @@ export function readCompiledFolder(folder: string): CompiledApp {
   }
   if (!Value.Check(ResourceGraph, graph)) {
     const [first] = Value.Errors(ResourceGraph, graph);
-    throw new BadInput(`${path} is no resource graph: ${first?.instancePath || "/"} ${first?.message ?? ""} (schema/graph.json)`, { path });
+    throw new BadInput(
+      `${path} is no resource graph: ${first?.instancePath || "/"} ${first?.message ?? ""} (schema/graph.json)`,
+      { path },
+    );
   }
   const files = new Map<string, string>();
   const walk = (at: string): void => {
     for (const entry of readdirSync(at, { withFileTypes: true })) {
       const file = join(at, entry.name);
       if (entry.isDirectory()) walk(file);
-      else if (entry.name.endsWith(".py")) files.set(relative(folder, file).split(sep).join("/"), readFileSync(file, "utf8"));
+      else if (entry.name.endsWith(".py"))
+        files.set(relative(folder, file).split(sep).join("/"), readFileSync(file, "utf8"));
     }
   };
   for (const part of ["components", "modules"]) if (existsSync(join(folder, part))) walk(join(folder, part));
   for (const component of graph.components)
     if (component.kind === "compute" && !files.has(component.program))
-      throw new BadInput(`${path} names the program ${component.program} of ${component.name}, which does not exist`, { path });
+      throw new BadInput(`${path} names the program ${component.program} of ${component.name}, which does not exist`, {
+        path,
+      });
   const hash = hashOf(JSON.stringify(graph), ...[...files].flat());
   return { graph, files, hash, cached: false };
 }
@@ -135,7 +154,13 @@ export function loadDocument(app: CompiledApp, sources: ReadonlyMap<string, stri
   }));
   const programs = app.graph.components.flatMap((component) =>
     component.kind === "compute"
-      ? [{ name: `components.${component.name}`, file: component.program, text: app.files.get(component.program) ?? "" }]
+      ? [
+          {
+            name: `components.${component.name}`,
+            file: component.program,
+            text: app.files.get(component.program) ?? "",
+          },
+        ]
       : [],
   );
   const components = [{ name: "components", file: "components/__init__.py", text: "", package: true }, ...programs];

@@ -8,7 +8,12 @@ import { cacheDirectory, wheelDirectory } from "../sandbox/runtime/paths.ts";
 import { basePackages, lockedPackages } from "../sandbox/runtime/catalogue.ts";
 import type { Check, Doctor } from "./api.ts";
 
-const LIBFABRIC = ["/usr/lib/x86_64-linux-gnu/libfabric.so.1", "/usr/lib64/libfabric.so.1", "/usr/lib/libfabric.so.1", "/usr/local/lib/libfabric.so.1"];
+const LIBFABRIC = [
+  "/usr/lib/x86_64-linux-gnu/libfabric.so.1",
+  "/usr/lib64/libfabric.so.1",
+  "/usr/lib/libfabric.so.1",
+  "/usr/local/lib/libfabric.so.1",
+];
 const GB = 1e9;
 
 export async function doctor(): Promise<Doctor> {
@@ -23,13 +28,25 @@ export async function doctor(): Promise<Doctor> {
 function platform(): Check {
   const found = `${process.platform} ${process.arch}`;
   if (found === "linux x64") return { name: "platform", status: "ok", found };
-  return { name: "platform", status: "missing", found, costs: "Sandloom runs on Linux x64 only", get: "a Linux x64 machine, or a virtual one" };
+  return {
+    name: "platform",
+    status: "missing",
+    found,
+    costs: "Sandloom runs on Linux x64 only",
+    get: "a Linux x64 machine, or a virtual one",
+  };
 }
 
 function node(): Check {
   const found = `Node ${process.version}, V8 ${process.versions.v8}`;
   if (Number(process.versions.node.split(".")[0]) >= 26) return { name: "node", status: "ok", found };
-  return { name: "node", status: "degraded", found, costs: "a new sandbox takes about 150 ms instead of 60 and 20 MB more", get: "Node 26: the set-up brings it" };
+  return {
+    name: "node",
+    status: "degraded",
+    found,
+    costs: "a new sandbox takes about 150 ms instead of 60 and 20 MB more",
+    get: "Node 26: the set-up brings it",
+  };
 }
 
 async function loadAddon(): Promise<{ check: Check } | { found: NativeCapabilities }> {
@@ -41,7 +58,7 @@ async function loadAddon(): Promise<{ check: Check } | { found: NativeCapabiliti
       check: {
         name: "native addon",
         status: "missing",
-        found: error instanceof Error ? error.message.split("\n")[0] ?? "" : String(error),
+        found: error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error),
         costs: "nothing runs: sandboxes and memory components are its mappings",
         get: "npm start builds it (needs g++ and make)",
       },
@@ -55,7 +72,13 @@ function kernel(found: NativeCapabilities): Check[] {
   checks.push(
     memfd
       ? { name: "memfd", status: "ok", found: "sealed memfds" }
-      : { name: "memfd", status: "missing", found: "no", costs: "no images and no memory components", get: "Linux 3.17 or later" },
+      : {
+          name: "memfd",
+          status: "missing",
+          found: "no",
+          costs: "no images and no memory components",
+          get: "Linux 3.17 or later",
+        },
   );
   checks.push(
     pagemap_scan
@@ -75,7 +98,8 @@ function kernel(found: NativeCapabilities): Check[] {
           name: "userfaultfd",
           status: "degraded",
           found: userfaultfd === false ? "no" : "user mode only",
-          costs: "nothing on one server; between servers memory is fetched before a component starts instead of as it is touched",
+          costs:
+            "nothing on one server; between servers memory is fetched before a component starts instead of as it is touched",
           get: "root, or sysctl vm.unprivileged_userfaultfd=1",
         },
   );
@@ -113,18 +137,37 @@ function libfabric(): Check {
 function memory(): Check {
   const found = `${availableParallelism()} CPUs, ${(totalmem() / GB).toFixed(1)} GB of memory, ${(freemem() / GB).toFixed(1)} GB free`;
   if (totalmem() >= 2 * GB) return { name: "machine", status: "ok", found };
-  return { name: "machine", status: "degraded", found, costs: "few sandboxes fit: each takes about 40 MB, the first 300 MB", get: "2 GB of memory" };
+  return {
+    name: "machine",
+    status: "degraded",
+    found,
+    costs: "few sandboxes fit: each takes about 40 MB, the first 300 MB",
+    get: "2 GB of memory",
+  };
 }
 
 function wheels(): Check {
   const locked = lockedPackages();
   const missing = basePackages.filter((name) => !existsSync(join(wheelDirectory(), locked[name]?.file_name ?? name)));
-  if (missing.length === 0) return { name: "wheels", status: "ok", found: `${basePackages.join(", ")} in ${wheelDirectory()}` };
-  return { name: "wheels", status: "missing", found: `no ${missing.join(", ")} in ${wheelDirectory()}`, costs: "no base image can be built", get: "npm start fetches them, or set SANDLOOM_WHEELS to a folder that has them" };
+  if (missing.length === 0)
+    return { name: "wheels", status: "ok", found: `${basePackages.join(", ")} in ${wheelDirectory()}` };
+  return {
+    name: "wheels",
+    status: "missing",
+    found: `no ${missing.join(", ")} in ${wheelDirectory()}`,
+    costs: "no base image can be built",
+    get: "npm start fetches them, or set SANDLOOM_WHEELS to a folder that has them",
+  };
 }
 
 function image(): Check {
   const base = baseOf(cacheDirectory());
   if (existsSync(`${base.prefix}.json`)) return { name: "base image", status: "ok", found: `${base.prefix}.img` };
-  return { name: "base image", status: "degraded", found: "not built yet", costs: "the first run builds it: about 10 s", get: "sandloom run, of anything" };
+  return {
+    name: "base image",
+    status: "degraded",
+    found: "not built yet",
+    costs: "the first run builds it: about 10 s",
+    get: "sandloom run, of anything",
+  };
 }

@@ -23,7 +23,7 @@ export class EventLog implements AsyncIterable<RunEvent> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<RunEvent> {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const more = this.#more.promise;
       while (at < this.events.length) yield this.events[at++] as RunEvent;
       if (this.#ended && at >= this.events.length) return;

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { packageRoot, pyodideDirectory } from "../sandbox/runtime/paths.ts";
 import { lockedPackages } from "../sandbox/runtime/catalogue.ts";
 
-const versionIn = (folder: string): string => (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
+const versionIn = (folder: string): string =>
+  (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
 
 export function versions(): Record<string, string> {
   const locked = lockedPackages() as Readonly<Record<string, { version?: string }>>;

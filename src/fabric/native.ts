@@ -37,6 +37,11 @@ export interface AccountStats {
   readonly peak_bytes: number;
 }
 
+export interface FreedRegion {
+  readonly region: number;
+  readonly at_ms: number;
+}
+
 export interface RegionInfo {
   readonly bytes: number;
   readonly account: number;
@@ -137,6 +142,8 @@ export interface Native {
   /** Frees every region that is left in it. */
   accountClose(account: number): { readonly regions_freed: number };
   accountStats(account: number): AccountStats;
+  /** What was freed in the account since the last call; times are milliseconds of the wall clock. */
+  accountFreed(account: number): FreedRegion[];
 
   /** Zeroed memory, in whole pages of 4096 bytes, with one reference for the caller. */
   regionAllocate(account: number, bytes: number): number;

@@ -35,7 +35,9 @@ export class SandloomError extends Error {
 
   static fromReport(report: ErrorReport): SandloomError {
     const known = byCode.get(report.code);
-    return known ? new known(report.message, report.details) : new SandloomError(report.code, report.message, report.details);
+    return known
+      ? new known(report.message, report.details)
+      : new SandloomError(report.code, report.message, report.details);
   }
 
   static from(error: unknown): SandloomError {

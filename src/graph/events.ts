@@ -6,7 +6,10 @@ import Type, { type Static, type TObject, type TProperties } from "typebox";
 
 const closed = { additionalProperties: false } as const;
 const Ms = Type.Number({ description: "milliseconds since the run was accepted" });
-const Id = Type.Integer({ minimum: 0, description: "number of the physical compute component in the run; the entry is 0" });
+const Id = Type.Integer({
+  minimum: 0,
+  description: "number of the physical compute component in the run; the entry is 0",
+});
 
 const event = <const T extends string, P extends TProperties>(
   type: T,
@@ -53,7 +56,12 @@ export const ComponentWaiting = event("component-waiting", { component: Id });
 export const ComponentResumed = event("component-resumed", { component: Id });
 export const ComponentEnded = event("component-ended", {
   component: Id,
-  outcome: Type.Union([Type.Literal("returned"), Type.Literal("raised"), Type.Literal("failed"), Type.Literal("cancelled")]),
+  outcome: Type.Union([
+    Type.Literal("returned"),
+    Type.Literal("raised"),
+    Type.Literal("failed"),
+    Type.Literal("cancelled"),
+  ]),
   /** Private bytes of the sandbox when the component ended: pages copied from the image, heap growth, files. */
   local_bytes: Type.Number(),
   cpu_ms: Type.Number(),
@@ -70,7 +78,9 @@ export const MemoryMade = event("memory-made", {
   name: Type.String(),
   component: Id,
   bytes: Type.Number(),
-  copied_bytes: Type.Number({ description: "bytes copied into it at publication; 0 for remote.empty and remote.zeros" }),
+  copied_bytes: Type.Number({
+    description: "bytes copied into it at publication; 0 for remote.empty and remote.zeros",
+  }),
 });
 export const MemoryFreed = event("memory-freed", { region: Type.Integer() });
 export const SandboxMade = event("sandbox-made", { sandbox: Type.Integer(), ms: Type.Number() });
@@ -134,7 +144,10 @@ export const ReportRow = Type.Object(
 export const ResourceReport = Type.Object(
   {
     rows: Type.Array(ReportRow),
-    total: Type.Object({ gb_s: Type.Number(), core_s: Type.Number(), peak_bytes: Type.Number(), peak_cpu: Type.Number() }, closed),
+    total: Type.Object(
+      { gb_s: Type.Number(), core_s: Type.Number(), peak_bytes: Type.Number(), peak_cpu: Type.Number() },
+      closed,
+    ),
     one_function: Type.Object({ gb_s: Type.Number(), core_s: Type.Number() }, closed),
     copied_bytes: Type.Number({ description: "at publication, each array once" }),
     copied_between_components_bytes: Type.Number(),

@@ -58,7 +58,14 @@ export class SandboxCell {
   async make(parts: ShellParts, image: number): Promise<void> {
     this.#image = image;
     await this.#pool.run(
-      { type: "make", sandbox: this.id, parts, control: this.#control.buffer as SharedArrayBuffer, port: this.#workerPort, image },
+      {
+        type: "make",
+        sandbox: this.id,
+        parts,
+        control: this.#control.buffer as SharedArrayBuffer,
+        port: this.#workerPort,
+        image,
+      },
       { transferList: [this.#workerPort] as never, signal: this.#abort.signal },
     );
   }
@@ -69,7 +76,9 @@ export class SandboxCell {
     try {
       return (await this.#pool.run(task, { signal: this.#abort.signal })) as ResetReport;
     } catch (error) {
-      throw error instanceof SandboxDied ? error : new SandboxDied(error instanceof Error ? error.message : String(error));
+      throw error instanceof SandboxDied
+        ? error
+        : new SandboxDied(error instanceof Error ? error.message : String(error));
     }
   }
 

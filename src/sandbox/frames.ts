@@ -50,7 +50,8 @@ export class FrameReader {
 
   /** The next bytes, not copied. */
   take(bytes: number): Uint8Array {
-    if (this.#at + bytes > this.#bytes.length) throw new RangeError(`a frame ends ${this.#at + bytes - this.#bytes.length} bytes early`);
+    if (this.#at + bytes > this.#bytes.length)
+      throw new RangeError(`a frame ends ${this.#at + bytes - this.#bytes.length} bytes early`);
     const out = this.#bytes.subarray(this.#at, this.#at + bytes);
     this.#at += bytes;
     return out;
@@ -63,7 +64,8 @@ export class FrameReader {
 
   regions(): RegionUse[] {
     const count = this.u32();
-    if (count * 8 > this.#bytes.length) throw new RangeError(`a frame names ${count} regions and is too short for them`);
+    if (count * 8 > this.#bytes.length)
+      throw new RangeError(`a frame names ${count} regions and is too short for them`);
     return Array.from({ length: count }, () => ({ region: this.u32(), writable: this.u32() !== 0 }));
   }
 }
@@ -76,7 +78,12 @@ export function replyWords(...words: readonly number[]): Uint8Array {
 }
 
 /** Words, an optional name, a region table and a payload. */
-export function replyMessage(words: readonly number[], regions: readonly RegionUse[], payload: Uint8Array, name?: string): Uint8Array {
+export function replyMessage(
+  words: readonly number[],
+  regions: readonly RegionUse[],
+  payload: Uint8Array,
+  name?: string,
+): Uint8Array {
   const nameBytes = name === undefined ? undefined : Buffer.from(name);
   const head = [...words];
   if (nameBytes) head.push(nameBytes.length);

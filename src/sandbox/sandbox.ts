@@ -138,7 +138,8 @@ export class Sandbox {
       if (error instanceof CancelledInGuest) return died("Cancelled", "the run was cancelled");
       return died("SandboxDied", describeDeath(error), { component: task.name });
     }
-    if (this.#shell.module.__sandloom.aborted) return died("SandboxDied", "the interpreter aborted", { component: task.name });
+    if (this.#shell.module.__sandloom.aborted)
+      return died("SandboxDied", "the interpreter aborted", { component: task.name });
     if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned") this.#memory.writeDelta(task.deltaPath);
     const stray = this.#memory.strayWrites();
     if (stray.length > 0) {
@@ -347,7 +348,8 @@ export class Sandbox {
     this.#drain();
     const missing = tickets.filter((ticket) => !this.#joined.has(ticket));
     if (missing.length === 0) return;
-    for (const ticket of missing) if (ticket < 1 || ticket > this.#tickets) throw new RangeError(`there is no ticket ${ticket}`);
+    for (const ticket of missing)
+      if (ticket < 1 || ticket > this.#tickets) throw new RangeError(`there is no ticket ${ticket}`);
     this.#post({ type: "waiting", tickets: missing, made: this.#takeMade() });
     this.#receive("resume");
   }
@@ -387,8 +389,8 @@ function died(code: string, message: string, details: Readonly<Record<string, un
 function describeDeath(error: unknown): string {
   if (error instanceof RangeError) return `the interpreter's stack overflowed (${error.message})`;
   const { name, status } = error as { name?: string; status?: number };
-  if (name === "ExitStatus") return `the component ended its interpreter (exit status ${status}): return or raise instead`;
+  if (name === "ExitStatus")
+    return `the component ended its interpreter (exit status ${status}): return or raise instead`;
   const text = error instanceof Error ? error.message : String(error);
   return `the interpreter died: ${text.slice(0, 500)}`;
 }
-

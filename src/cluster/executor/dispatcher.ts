@@ -3,15 +3,17 @@
  * results on, and ends what must end. It is single-threaded; every change of state is followed by {@link Dispatcher.#pump}.
  */
 import { store } from "../../fabric/store.ts";
-import { ComponentLimitExceeded, type ErrorReport, InternalError, OutputLimitExceeded, SandloomError, TimedOut } from "../../graph/errors.ts";
-import { chooseNext, clampCpus, type Demand } from "../../materializer/admission.ts";
+import { type ErrorReport, InternalError, SandloomError } from "../../graph/errors.ts";
 import { splitCount } from "../../materializer/split.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
 import { type ComponentOutcome, ENTRY_KIND, type FromSandbox, type RegionUse } from "../../sandbox/messages.ts";
-import type { FromExecutor, RunRequest } from "./protocol.ts";
-import { CellPool } from "./pool.ts";
-import { type ComponentState, type Outcome, RunState } from "./run-state.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
+import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
+import { type HostTask, runHostTask } from "./host-task.ts";
+import { CellPool } from "./pool.ts";
+import type { FromExecutor, RunRequest } from "./protocol.ts";
+import * as errors from "./run-errors.ts";
+import { type ComponentState, type Outcome, RunState } from "./run-state.ts";
 
 /** Events go to the cluster in batches: they are for people, and each message costs the thread that also dispatches. */
 const EVENT_BATCH_MS = 15;
@@ -22,40 +24,24 @@ export interface DispatcherOptions {
   readonly send: (message: FromExecutor) => void;
 }
 
-/** A component that waits for a CPU; `demand.component` is its place in the order of all triggers. */
-interface Waiting {
-  readonly run: RunState;
-  readonly component: ComponentState;
-  readonly demand: Demand;
-}
-
 export class Dispatcher {
-  readonly #cpus: number;
+  readonly #queue: AdmissionQueue;
   readonly #send: (message: FromExecutor) => void;
   readonly #runs = new Map<string, RunState>();
-  readonly #waiting: Waiting[] = [];
   readonly pool: CellPool;
-  #free_cpus: number;
-  /** Components that hold a sandbox, of all runs. */
-  #alive = 0;
   #order = 0;
   #runNumber = 0;
-  #flush: NodeJS.Timeout | undefined;
-  #lastQueueReason = "";
+  #flushTimer: NodeJS.Timeout | undefined;
+  #lastShortage = "";
 
   constructor(options: DispatcherOptions) {
-    this.#cpus = options.cpus;
-    this.#free_cpus = options.cpus;
+    this.#queue = new AdmissionQueue(options.cpus);
     this.#send = options.send;
     this.pool = new CellPool(options.parts, {
       made: (cell, ms) => this.#toRuns((run) => run.emit({ type: "sandbox-made", sandbox: cell.id, ms: round(ms) })),
       failed: (error) => this.#toRuns((run) => this.#fail(run, SandloomError.from(error).toReport())),
       changed: () => this.#pump(),
     });
-  }
-
-  get runs(): number {
-    return this.#runs.size;
   }
 
   start(request: RunRequest, image: number): void {
@@ -75,12 +61,10 @@ export class Dispatcher {
       run: request.run,
       application: request.applicationName,
       at: new Date(run.start_ms).toISOString(),
-      server: { cpus: this.#cpus, memory_bytes: limits.memory_bytes },
+      server: { cpus: this.#queue.cpus, memory_bytes: limits.memory_bytes },
     });
-    run.timer = setTimeout(() => {
-      const limit_ms = limits.run_timeout_ms;
-      this.#fail(run, new TimedOut(`the run took longer than ${limit_ms} ms: raise --timeout, or make it do less`, { limit: "run_timeout_ms", bound: limit_ms, value: limit_ms }).toReport());
-    }, limits.run_timeout_ms);
+    const { run_timeout_ms } = limits;
+    run.timer = setTimeout(() => this.#fail(run, errors.runTimedOut(run_timeout_ms)), run_timeout_ms);
     this.#enqueue(run, "main", undefined, 1, Buffer.from(request.event), []);
     this.#pump();
   }
@@ -90,42 +74,14 @@ export class Dispatcher {
     if (state) this.#fail(state, error);
   }
 
-  /** Runs one task that is no component of a run (parse, load) in a sandbox. */
-  async task(kind: number, document: string, image: number, deltaPath?: string): Promise<string> {
-    while (this.pool.idle === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    const cell = this.pool.take(image) as SandboxCell;
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    let output = "";
-    cell.onMessage = (message) => {
-      if (message.type === "print") output += message.text;
-      if (message.type !== "ended") return;
-      const { result } = message;
-      if (result.outcome === "returned") resolve(Buffer.from(result.payload).toString("utf8"));
-      else reject(SandloomError.fromReport({ ...result.report, details: { ...result.report.details, output } }));
-    };
-    const limits = { heap_bytes: 1 << 30, file_bytes: 1 << 28, message_bytes: 1 << 28 };
-    const settings = { run: -1, account: -1, mounts: [], ...limits };
-    this.pool.resetting(cell);
-    cell
-      .run({
-        type: "run",
-        image,
-        kind: kind as never,
-        component: 0,
-        name: "",
-        payload: Buffer.from(document),
-        regions: [],
-        settings,
-        ...(deltaPath === undefined ? {} : { deltaPath }),
-      })
-      .then(
-        () => this.pool.give(cell),
-        (error: unknown) => {
-          reject(SandloomError.from(error));
-          void this.pool.discard(cell);
-        },
-      );
-    return promise;
+  /** Runs a task of the host's own in a sandbox, as soon as one is idle. */
+  async task(task: HostTask): Promise<string> {
+    let cell = this.pool.take(task.image);
+    while (!cell) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      cell = this.pool.take(task.image);
+    }
+    return runHostTask(this.pool, cell, task);
   }
 
   #enqueue(
@@ -165,50 +121,38 @@ export class Dispatcher {
       ...(parent ? { parent: parent.component } : {}),
       ...(line ? { line } : {}),
     });
-    this.#wait(run, component);
+    this.#queue.add(run, component);
     return component;
-  }
-
-  #wait(run: RunState, component: ComponentState): void {
-    const { depth, order, cpus, phase } = component;
-    const resuming = phase === "resuming";
-    this.#waiting.push({ run, component, demand: { component: order, depth, order, cpus, resuming, needs_sandbox: !resuming } });
   }
 
   /** Admits whatever the materializer lets go now. */
   #pump(): void {
     for (;;) {
-      const candidates = this.pool.idle > 0 ? this.#waiting : this.#waiting.filter(({ demand }) => demand.resuming);
-      const limit_alive = Math.min(...[...this.#runs.values()].map((run) => run.request.limits.components_alive), 1e6);
-      const alive = this.#alive;
-      const decision = chooseNext(
-        candidates.map(({ demand }) => demand),
-        { cpus: this.#cpus, free_cpus: this.#free_cpus, alive, limit_alive, ...this.#nesting() },
-      );
-      if (decision.admit === undefined) {
-        this.#stalled(candidates.length, alive, limit_alive, decision.reason);
+      const next = this.#queue.next(this.#runs.values(), this.pool.idle);
+      if (!next) break;
+      if (!("admitted" in next)) {
+        this.#meet(next);
         break;
       }
-      const at = this.#waiting.findIndex(({ demand }) => demand.component === decision.admit);
-      const { run, component } = this.#waiting.splice(at, 1)[0] as Waiting;
-      const cpus = clampCpus(component.cpus, this.#cpus);
-      run.emit({ type: "decided", what: "admit", component: component.id, value: cpus, reason: decision.reason });
-      this.#free_cpus -= cpus;
+      const { run, component } = next.admitted;
+      const value = Math.min(component.cpus, this.#queue.cpus);
+      run.emit({ type: "decided", what: "admit", component: component.id, value, reason: next.reason });
       if (component.phase === "resuming") this.#resume(run, component);
       else this.#begin(run, component);
     }
     this.#scheduleFlush();
   }
 
-  /** How deep the deepest component alive is, and how deep any run can nest: sandboxes are kept back for that. */
-  #nesting(): { deepest_alive: number; limit_depth: number } {
-    let deepest_alive = 0;
-    let limit_depth = 0;
-    for (const run of this.#runs.values()) {
-      limit_depth = Math.max(limit_depth, run.request.depth);
-      deepest_alive = Math.max(deepest_alive, run.deepestAlive);
+  /** Nothing can be admitted: make sandboxes if that is what lacks, or fail what can never go on. */
+  #meet({ first, reason, sandboxes, exhausted, alive, limit_alive }: Shortage): void {
+    if (reason !== this.#lastShortage) {
+      this.#lastShortage = reason;
+      first.run.emit({ type: "decided", what: "queue", component: first.component.id, reason });
     }
-    return { deepest_alive, limit_depth };
+    for (let missing = sandboxes - this.pool.idle - this.pool.coming; missing > 0; missing--) void this.pool.make();
+    // Every sandbox allowed is held; if nothing runs or is about to, then by components that wait for each other.
+    if (exhausted && ![...this.#runs.values()].some((run) => run.goesOn))
+      this.#fail(first.run, errors.tooManyAlive(alive, limit_alive));
   }
 
   /** One sandbox less is in the run's hands: it is back at its image, or gone. */
@@ -217,50 +161,18 @@ export class Dispatcher {
     this.#leaveIfEmpty(run);
   }
 
-  /** Nothing can be admitted: make a sandbox if that is what lacks, or fail what can never go on. */
-  #stalled(candidates: number, alive: number, limit_alive: number, reason: string): void {
-    const first = this.#waiting[0];
-    if (!first) return;
-    if (reason !== this.#lastQueueReason) {
-      this.#lastQueueReason = reason;
-      if (candidates > 0) first.run.emit({ type: "decided", what: "queue", component: first.component.id, reason });
-    }
-    const wanting = this.#waiting.filter(({ demand }) => demand.needs_sandbox).length;
-    if (wanting === 0 || this.#free_cpus <= 0) return;
-    if (alive < limit_alive) {
-      const wanted = Math.min(wanting, Math.ceil(this.#free_cpus), limit_alive - alive) - this.pool.idle - this.pool.coming;
-      for (let i = 0; i < wanted; i++) void this.pool.make();
-      return;
-    }
-    // Every sandbox allowed is held, and if nothing runs or is about to, by components that wait for each other.
-    const stuck = [...this.#runs.values()].every((run) => run.components.every((c) => c.phase !== "running" && c.phase !== "resuming"));
-    if (stuck)
-      this.#fail(
-        first.run,
-        new ComponentLimitExceeded(
-          `${alive} components are alive, all wait for children, and the limit is ${limit_alive}: nest less deeply, or raise the limit components_alive`,
-          { limit: "components_alive", bound: limit_alive, value: alive },
-        ).toReport(),
-      );
-  }
-
   #begin(run: RunState, component: ComponentState): void {
     const cell = this.pool.take(run.image) as SandboxCell;
     component.phase = "running";
     component.cell = cell;
     run.cells++;
-    this.#alive++;
     run.enter(component.depth);
     const caps = run.request.caps[component.name];
     const timeout_ms = caps?.timeout_ms ?? run.request.limits.component_timeout_ms;
-    component.timer = setTimeout(() => {
-      const error = new TimedOut(`${component.name} took longer than ${timeout_ms} ms: raise @split(timeout=...), or make it do less`, {
-        component: component.name,
-        limit: "component_timeout_ms",
-        bound: timeout_ms,
-      });
-      this.#fail(run, error.toReport());
-    }, timeout_ms);
+    component.timer = setTimeout(
+      () => this.#fail(run, errors.componentTimedOut(component.name, timeout_ms)),
+      timeout_ms,
+    );
     cell.onMessage = (message) => this.#onMessage(run, component, cell, message);
     cell
       .run({
@@ -325,7 +237,12 @@ export class Dispatcher {
       case "split": {
         let n = run.splits.get(message.rows);
         if (n === undefined) {
-          const chosen = splitCount({ rows: message.rows, row_bytes: message.row_bytes, cpus: this.#cpus, free_cpus: this.#free_cpus });
+          const chosen = splitCount({
+            rows: message.rows,
+            row_bytes: message.row_bytes,
+            cpus: this.#queue.cpus,
+            free_cpus: this.#queue.free_cpus,
+          });
           n = chosen.n;
           run.splits.set(message.rows, n);
           run.emit({ type: "decided", what: "split", component: component.id, value: n, reason: chosen.reason });
@@ -338,7 +255,7 @@ export class Dispatcher {
         component.phase = "waiting";
         for (const ticket of message.tickets) if (component.children.has(ticket)) component.awaited.add(ticket);
         run.emit({ type: "component-waiting", component: component.id });
-        this.#free_cpus += clampCpus(component.cpus, this.#cpus);
+        this.#queue.release(component);
         this.#resumeIfDone(run, component);
         this.#pump();
         return;
@@ -352,38 +269,28 @@ export class Dispatcher {
 
   #checkLimits(run: RunState, parent: ComponentState): boolean {
     const { depth, components_pending } = run.request.limits;
-    if (parent.depth + 1 > depth) {
-      const error = new ComponentLimitExceeded(
-        `components nest ${parent.depth + 1} deep and the limit is ${depth}: recurse less deeply, or raise the limit depth`,
-        { limit: "depth", bound: depth, value: parent.depth + 1 },
-      );
-      this.#fail(run, error.toReport());
-      return false;
-    }
-    if (run.pending >= components_pending) {
-      const error = new ComponentLimitExceeded(
-        `${run.pending} components are triggered and not ended, and the limit is ${components_pending}: trigger fewer at once`,
-        { limit: "components_pending", bound: components_pending, value: run.pending },
-      );
-      this.#fail(run, error.toReport());
-      return false;
-    }
-    return true;
+    if (parent.depth >= depth) this.#fail(run, errors.tooDeep(parent.depth + 1, depth));
+    else if (run.pending >= components_pending) this.#fail(run, errors.tooManyPending(run.pending, components_pending));
+    return !run.ended;
   }
 
   #resumeIfDone(run: RunState, component: ComponentState): void {
     if (component.phase !== "waiting" || component.awaited.size > 0) return;
     component.phase = "resuming";
-    this.#wait(run, component);
+    this.#queue.add(run, component);
   }
 
-  #end(run: RunState, component: ComponentState, cell: SandboxCell, message: Extract<FromSandbox, { type: "ended" }>): void {
+  #end(
+    run: RunState,
+    component: ComponentState,
+    cell: SandboxCell,
+    message: Extract<FromSandbox, { type: "ended" }>,
+  ): void {
     const { result, usage } = message;
-    if (component.phase === "running") this.#free_cpus += clampCpus(component.cpus, this.#cpus);
+    if (component.phase === "running") this.#queue.release(component);
     component.phase = "ended";
     component.cell = undefined;
     component.ended.resolve();
-    this.#alive--;
     run.exit(component.depth);
     clearTimeout(component.timer);
     run.pending--;
@@ -408,7 +315,9 @@ export class Dispatcher {
     if (component.children.size > 0) this.#cancelOrphans(run, component);
     if (component.parent) this.#deliver(run, component, result);
     else if (result.outcome === "returned") {
-      this.#finish(run, { result: { document: Buffer.from(result.payload).toString("utf8"), artifacts: message.artifacts } });
+      this.#finish(run, {
+        result: { document: Buffer.from(result.payload).toString("utf8"), artifacts: message.artifacts },
+      });
     }
     this.#pump();
   }
@@ -423,7 +332,13 @@ export class Dispatcher {
       return;
     }
     parent.children.delete(ticket);
-    parent.cell.deliver({ type: "joined", ticket, raised: result.outcome === "raised", payload: result.payload, regions });
+    parent.cell.deliver({
+      type: "joined",
+      ticket,
+      raised: result.outcome === "raised",
+      payload: result.payload,
+      regions,
+    });
     parent.awaited.delete(ticket);
     this.#resumeIfDone(run, parent);
   }
@@ -441,16 +356,21 @@ export class Dispatcher {
   /** Takes a component out, wherever it is; its sandbox is discarded if it has one. */
   #drop(run: RunState, component: ComponentState, reason: string): void {
     if (component.phase === "ended") return;
-    if (component.phase === "running") this.#free_cpus += clampCpus(component.cpus, this.#cpus);
-    const at = this.#waiting.findIndex((w) => w.component === component);
-    if (at >= 0) this.#waiting.splice(at, 1);
+    if (component.phase === "running") this.#queue.release(component);
+    this.#queue.remove(component);
     component.phase = "ended";
     component.ended.resolve();
     clearTimeout(component.timer);
     run.pending--;
-    run.emit({ type: "component-ended", component: component.id, outcome: "cancelled", local_bytes: 0, cpu_ms: 0, result_bytes: 0 });
+    run.emit({
+      type: "component-ended",
+      component: component.id,
+      outcome: "cancelled",
+      local_bytes: 0,
+      cpu_ms: 0,
+      result_bytes: 0,
+    });
     if (component.cell) {
-      this.#alive--;
       run.exit(component.depth);
       void this.#discard(run, component.cell, reason);
     }
@@ -470,11 +390,7 @@ export class Dispatcher {
     const limit_bytes = run.request.limits.output_bytes;
     run.output_bytes += text.length;
     if (run.output_bytes > limit_bytes) {
-      const error = new OutputLimitExceeded(
-        `the run printed more than ${limit_bytes} bytes: print less, or write a file to /out`,
-        { limit: "output_bytes", bound: limit_bytes, value: run.output_bytes, component: component.name },
-      );
-      this.#fail(run, error.toReport());
+      this.#fail(run, errors.tooMuchOutput(component.name, run.output_bytes, limit_bytes));
       return;
     }
     run.emit({ type: "printed", component: component.id, stream, text });
@@ -510,7 +426,8 @@ export class Dispatcher {
     this.#emitFreed(run);
     const { regions_freed } = store.accountClose(run.settings.account);
     if (outcome.error) return;
-    const left = regions_freed > 0 ? new InternalError(`${regions_freed} regions were left after the run`).toReport() : undefined;
+    const left =
+      regions_freed > 0 ? new InternalError(`${regions_freed} regions were left after the run`).toReport() : undefined;
     this.#answer(run, left ? { error: left } : outcome);
   }
 
@@ -527,12 +444,13 @@ export class Dispatcher {
   }
 
   #emitFreed(run: RunState): void {
-    for (const { region, at_ms } of store.accountFreed(run.settings.account)) run.emit({ type: "memory-freed", region }, at_ms);
+    for (const { region, at_ms } of store.accountFreed(run.settings.account))
+      run.emit({ type: "memory-freed", region }, at_ms);
   }
 
   #scheduleFlush(): void {
-    this.#flush ??= setTimeout(() => {
-      this.#flush = undefined;
+    this.#flushTimer ??= setTimeout(() => {
+      this.#flushTimer = undefined;
       this.#toRuns((run) => {
         this.#emitFreed(run);
         const events = run.takeEvents();
@@ -542,7 +460,7 @@ export class Dispatcher {
   }
 
   #toRuns(work: (run: RunState) => void): void {
-    for (const run of [...this.#runs.values()]) work(run);
+    for (const run of this.#runs.values()) work(run);
   }
 }
 

@@ -40,8 +40,14 @@ async function openBase(): Promise<number> {
 }
 
 async function boot(message: Extract<ToExecutor, { type: "boot" }>): Promise<void> {
-  store.storeConfigure({ slab_bytes: 256 << 20, capacity_bytes: message.memory_bytes, idle_bytes: Math.min(512 << 20, message.memory_bytes) });
-  const image = message.application ? openApplication(message.application.hash, message.application.deltaPath) : openBase();
+  store.storeConfigure({
+    slab_bytes: 256 << 20,
+    capacity_bytes: message.memory_bytes,
+    idle_bytes: Math.min(512 << 20, message.memory_bytes),
+  });
+  const image = message.application
+    ? openApplication(message.application.hash, message.application.deltaPath)
+    : openBase();
   dispatcher = new Dispatcher({ parts, cpus: message.cpus, send });
   const { pool } = dispatcher;
   pool.image = await image;
@@ -69,16 +75,27 @@ async function handle(message: ToExecutor): Promise<void> {
       dispatcher.pool.image = await openApplication(message.hash, message.deltaPath);
       return reply(message.request, "{}");
     case "load": {
-      const value = await dispatcher.task(ENTRY_KIND.load, message.document, await openBase(), message.deltaPath);
+      const value = await dispatcher.task({
+        kind: ENTRY_KIND.load,
+        document: message.document,
+        image: await openBase(),
+        deltaPath: message.deltaPath,
+      });
       dispatcher.pool.image = await openApplication(message.hash, message.deltaPath);
       return reply(message.request, value);
     }
     case "parse":
-      return reply(message.request, await dispatcher.task(ENTRY_KIND.parse, message.document, await openBase()));
+      return reply(
+        message.request,
+        await dispatcher.task({ kind: ENTRY_KIND.parse, document: message.document, image: await openBase() }),
+      );
     case "stats": {
       const { regions, accounts, used_bytes } = store.storeStats();
       const { fds, mappings, pss_bytes } = store.processMemory();
-      return reply(message.request, JSON.stringify({ regions, accounts, used_bytes, fds, mappings, pss_bytes, sandboxes: dispatcher.pool.size }));
+      return reply(
+        message.request,
+        JSON.stringify({ regions, accounts, used_bytes, fds, mappings, pss_bytes, sandboxes: dispatcher.pool.size }),
+      );
     }
     default:
       throw new BadInput(`an executor does not know ${JSON.stringify(message)}`);

@@ -42,7 +42,12 @@ export class ExecutorProcess {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.exited = promise;
     this.#child.once("close", (code, signal) => {
-      this.#die(new ExecutorDied(`the executor process ended (${signal ?? `exit code ${code}`})${this.#stderr ? `:\n${this.#stderr}` : ""}`, { code, signal }));
+      this.#die(
+        new ExecutorDied(
+          `the executor process ended (${signal ?? `exit code ${code}`})${this.#stderr ? `:\n${this.#stderr}` : ""}`,
+          { code, signal },
+        ),
+      );
       resolve();
     });
     this.#child.once("error", (error) => {

@@ -34,7 +34,13 @@ export type ToExecutor =
       readonly sandboxes: number;
     }
   | { readonly type: "open"; readonly request: number; readonly hash: string; readonly deltaPath: string }
-  | { readonly type: "load"; readonly request: number; readonly hash: string; readonly document: string; readonly deltaPath: string }
+  | {
+      readonly type: "load";
+      readonly request: number;
+      readonly hash: string;
+      readonly document: string;
+      readonly deltaPath: string;
+    }
   | { readonly type: "parse"; readonly request: number; readonly document: string }
   | ({ readonly type: "run" } & RunRequest)
   | { readonly type: "cancel"; readonly run: string; readonly error: ErrorReport }

@@ -65,6 +65,15 @@ export class RunState {
     this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 1) - 1;
   }
 
+  get alive(): number {
+    return this.#aliveAt.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Some component runs or is about to. */
+  get goesOn(): boolean {
+    return this.components.some(({ phase }) => phase === "running" || phase === "resuming");
+  }
+
   get deepestAlive(): number {
     return this.#aliveAt.findLastIndex((count) => count > 0);
   }

@@ -41,11 +41,15 @@ export async function ensureBase(cacheDir: string, onProgress: (line: string) =>
   onProgress("building the base image (Python, NumPy and pandas; once for this version) ...");
   const start = performance.now();
   const script = fileURLToPath(new URL(`./build-base${extname(import.meta.filename)}`, import.meta.url));
-  const child = spawn(process.execPath, ["--no-warnings", script, base.prefix, base.hash], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, ["--no-warnings", script, base.prefix, base.hash], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  if (code !== 0 || !existsSync(`${base.prefix}.json`)) throw new InternalError(`the base image could not be built (exit code ${code}):\n${output}`);
+  if (code !== 0 || !existsSync(`${base.prefix}.json`))
+    throw new InternalError(`the base image could not be built (exit code ${code}):\n${output}`);
   dropOldBases(join(cacheDir, "images"), base.hash);
   onProgress(`base image built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
   return base;
@@ -58,7 +62,8 @@ function dropOldBases(folder: string, current: string): void {
     .sort((a, b) => b.at_ms - a.at_ms);
   for (const { name } of records.slice(KEPT_BASES - 1)) {
     const stem = name.slice(0, -".json".length);
-    for (const file of readdirSync(folder)) if (file.startsWith(`${stem}.`)) rmSync(join(folder, file), { force: true });
+    for (const file of readdirSync(folder))
+      if (file.startsWith(`${stem}.`)) rmSync(join(folder, file), { force: true });
   }
 }
 

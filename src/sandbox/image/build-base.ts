@@ -65,18 +65,27 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Py
   const instantiate = WebAssembly.instantiate;
   let rawExports: WebAssembly.Exports | undefined;
   // loadPyodide fetches the binary itself; an empty answer stands for the module that is compiled already.
-  const patched = async (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports): Promise<unknown> => {
-    if (source instanceof WebAssembly.Module || source.byteLength > 0) return instantiate(source as BufferSource, imports);
+  const patched = async (
+    source: BufferSource | WebAssembly.Module,
+    imports?: WebAssembly.Imports,
+  ): Promise<unknown> => {
+    if (source instanceof WebAssembly.Module || source.byteLength > 0)
+      return instantiate(source as BufferSource, imports);
     const instance = new WebAssembly.Instance(main, imports);
     rawExports = instance.exports;
     return { module: main, instance };
   };
   WebAssembly.instantiate = patched as typeof WebAssembly.instantiate;
-  const { loadPyodide } = (await import("pyodide")) as unknown as { loadPyodide(o: Record<string, unknown>): Promise<Pyodide> };
+  const { loadPyodide } = (await import("pyodide")) as unknown as {
+    loadPyodide(o: Record<string, unknown>): Promise<Pyodide>;
+  };
   const pyodide = await loadPyodide({
     indexURL: `${pyodideDirectory}/`,
     packageBaseUrl: "http://localhost/",
-    lockFileContents: { info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", python: "3.14.0" }, packages: {} },
+    lockFileContents: {
+      info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", python: "3.14.0" },
+      packages: {},
+    },
     env: guestEnvironment,
     _makeSnapshot: true,
     jsglobals: {},
@@ -86,7 +95,11 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Py
         loaded.push({ name, memoryBase, metadata, tableBase });
       (settings["preRun"] as ((m: EmscriptenModule) => void)[])[0] = (m) => {
         installFiles(m, readFileSync(join(pyodideDirectory, "python_stdlib.zip")));
-        m.FS.mount(packFileSystem(m, () => site.index, packInMemory(site.data)), {}, m.API["sitePackages"] as string);
+        m.FS.mount(
+          packFileSystem(m, () => site.index, packInMemory(site.data)),
+          {},
+          m.API["sitePackages"] as string,
+        );
       };
       const module = await create(settings);
       if (rawExports) module.__rawExports = rawExports;
@@ -107,7 +120,8 @@ function nameSlots(module: EmscriptenModule, loaded: readonly Loaded[], mainTabl
       if (typeof value === "function" && !owners.has(value)) owners.set(value, [i, key]);
   });
   for (const exports of [inner.wasmExports, module.__rawExports ?? {}])
-    for (const [key, value] of Object.entries(exports)) if (typeof value === "function" && !owners.has(value)) owners.set(value, [-1, key]);
+    for (const [key, value] of Object.entries(exports))
+      if (typeof value === "function" && !owners.has(value)) owners.set(value, [-1, key]);
 
   const importSlots: [number, string, string][] = [];
   const importBySlot = new Map<number, string>();
@@ -140,7 +154,9 @@ function nameSlots(module: EmscriptenModule, loaded: readonly Loaded[], mainTabl
     else unknown.push(slot);
   }
   if (unknown.length > 0)
-    throw new Unsupported(`the function table holds ${unknown.length} entries that no module exports (first: slot ${unknown[0]})`);
+    throw new Unsupported(
+      `the function table holds ${unknown.length} entries that no module exports (first: slot ${unknown[0]})`,
+    );
   return { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots };
 }
 
@@ -151,7 +167,8 @@ function reserveWindow(module: EmscriptenModule): number {
   const breakAt = words()[pointer >>> 2] as number;
   const offset = Math.ceil(breakAt / WASM_PAGE) * WASM_PAGE;
   const end = offset + WINDOW_BYTES;
-  if (module.HEAPU8.length < end && !module.growMemory(end)) throw new Unsupported(`linear memory cannot grow to ${end} bytes`);
+  if (module.HEAPU8.length < end && !module.growMemory(end))
+    throw new Unsupported(`linear memory cannot grow to ${end} bytes`);
   words()[pointer >>> 2] = end;
   return offset;
 }
@@ -208,7 +225,10 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   const { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots } = nameSlots(module, loaded, mainTableEnd);
   const got: Record<string, number> = {};
   for (const [name, global] of Object.entries(inner.GOT)) got[name] = global.value as number;
-  const wanted = neededGotNames(loaded.map(({ name }) => name), site);
+  const wanted = neededGotNames(
+    loaded.map(({ name }) => name),
+    site,
+  );
   const neededGot: Record<string, number> = {};
   for (const name of wanted) if (name in got) neededGot[name] = got[name] as number;
   const named = new Set(Object.values(neededGot));
@@ -260,7 +280,8 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   renameSync(glueCachePath(draft), glueCachePath(prefix));
   // The record comes last: an image without its record does not exist.
   writeFileSync(`${draft}.json`, JSON.stringify(record));
-  for (const end of ["img", "site.bin", "site.json", "glue.js", "json"]) renameSync(`${draft}.${end}`, `${prefix}.${end}`);
+  for (const end of ["img", "site.bin", "site.json", "glue.js", "json"])
+    renameSync(`${draft}.${end}`, `${prefix}.${end}`);
 }
 
 if (import.meta.main) {

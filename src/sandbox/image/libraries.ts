@@ -20,7 +20,8 @@ export function libraryBytes(name: string, index: PackIndex, readPack: ReadPack)
 export function neededGotNames(libraries: readonly string[], site: SitePackages): Set<string> {
   const needed = new Set<string>();
   const add = (module: WebAssembly.Module): void => {
-    for (const { module: from, name } of WebAssembly.Module.imports(module)) if (from.startsWith("GOT")) needed.add(name);
+    for (const { module: from, name } of WebAssembly.Module.imports(module))
+      if (from.startsWith("GOT")) needed.add(name);
   };
   add(new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm"))));
   for (const name of libraries) add(new WebAssembly.Module(libraryBytes(name, site.index, packInMemory(site.data))));

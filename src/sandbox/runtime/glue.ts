@@ -65,9 +65,12 @@ export function patchedGlue(): string {
   for (const { why, from, to } of patches) {
     const found = source.split(from).length - 1;
     if (found !== 1)
-      throw new Unsupported(`this Pyodide's glue does not fit: the place to ${why} was found ${found} times, not once`, {
-        directory: pyodideDirectory,
-      });
+      throw new Unsupported(
+        `this Pyodide's glue does not fit: the place to ${why} was found ${found} times, not once`,
+        {
+          directory: pyodideDirectory,
+        },
+      );
     source = source.replace(from, () => to);
   }
   source = source.replaceAll("import.meta.url", "__url").replaceAll("await import(", "await __import(");

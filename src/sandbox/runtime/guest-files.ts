@@ -86,7 +86,7 @@ export const packInMemory =
 export function packInFile(fd: number): ReadPack {
   const bounce = new Uint8Array(1 << 16);
   return (out, offset) => {
-    for (let done = 0; done < out.length; ) {
+    for (let done = 0; done < out.length;) {
       const got = readSync(fd, bounce, 0, Math.min(bounce.length, out.length - done), offset + done);
       if (got === 0) throw new RangeError("the site-packages pack ends early");
       out.set(bounce.subarray(0, got), done);
@@ -164,11 +164,20 @@ export function hostFileSystem(module: EmscriptenModule, hostFolder: string): Fi
       return attributes(node, stat.isDirectory(), stat.size, stat.mtimeMs);
     },
     lookup: (parent: FsNode, name: string) => make(parent, name, join(path(parent), name)),
-    readdir: (node: FsNode) => [".", "..", ...guard(() => readdirSync(path(node), { withFileTypes: true })).filter(plain).map((e) => e.name)],
+    readdir: (node: FsNode) => [
+      ".",
+      "..",
+      ...guard(() => readdirSync(path(node), { withFileTypes: true }))
+        .filter(plain)
+        .map((e) => e.name),
+    ],
   };
   const streamOps = {
     open: (stream: FsStream) => {
-      opened.set(stream, guard(() => openSync(path(stream.node), "r")));
+      opened.set(
+        stream,
+        guard(() => openSync(path(stream.node), "r")),
+      );
     },
     close: (stream: FsStream) => {
       const fd = opened.get(stream);
@@ -187,7 +196,13 @@ export function hostFileSystem(module: EmscriptenModule, hostFolder: string): Fi
       return done;
     },
     llseek: (stream: FsStream, offset: number, whence: number) =>
-      seek(fs, stream, offset, whence, guard(() => statSync(path(stream.node)).size)),
+      seek(
+        fs,
+        stream,
+        offset,
+        whence,
+        guard(() => statSync(path(stream.node)).size),
+      ),
   };
   function make(parent: FsNode | null, name: string, at: string): FsNode {
     // A link may lead out of the mounted folder: what it points to must lie inside.
@@ -301,7 +316,9 @@ export class ScratchFolders {
   /** Wraps the operations that make or lengthen files, so that the bound holds in every node below. */
   #bound(node: FsNode): void {
     const fs = this.#module.FS;
-    const mknod = node.node_ops["mknod"] as ((parent: FsNode, name: string, mode: number, dev: number) => FsNode) | undefined;
+    const mknod = node.node_ops["mknod"] as
+      | ((parent: FsNode, name: string, mode: number, dev: number) => FsNode)
+      | undefined;
     const setattr = node.node_ops["setattr"] as (n: FsNode, attr: { size?: number }) => void;
     const charge = (more_bytes: number): void => {
       if (this.#used_bytes + more_bytes > this.#limit_bytes()) throw new fs.ErrnoError(ENOSPC);

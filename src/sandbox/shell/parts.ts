@@ -36,7 +36,8 @@ export async function loadParts(prefix: string): Promise<ShellParts> {
   const record = JSON.parse(readFileSync(`${prefix}.json`, "utf8")) as BaseImage;
   const siteFd = openSync(`${prefix}.site.bin`, "r");
   const readPack: ReadPack = (out, offset) => {
-    if (readSync(siteFd, out, 0, out.length, offset) !== out.length) throw new InternalError(`${prefix}.site.bin ends early`);
+    if (readSync(siteFd, out, 0, out.length, offset) !== out.length)
+      throw new InternalError(`${prefix}.site.bin ends early`);
   };
   const index = readFileSync(`${prefix}.site.json`);
   const parsed = JSON.parse(index.toString()) as PackIndex;

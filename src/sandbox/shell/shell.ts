@@ -84,7 +84,10 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       },
     ],
     __fillTable: tableFiller(parts),
-    instantiateWasm: (imports: { env: Record<string, unknown> }, done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void) => {
+    instantiateWasm: (
+      imports: { env: Record<string, unknown> },
+      done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void,
+    ) => {
       imports.env["Jsv_GetError_import"] = () => errorMark;
       imports.env["JsvError_Check"] = (value: unknown) => value === errorMark;
       done(new WebAssembly.Instance(parts.main, imports as unknown as WebAssembly.Imports), parts.main);
@@ -160,7 +163,8 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     mount: (guestPath, type) => {
       const made = thaw(() => {
         const missing: string[] = [];
-        for (let at = guestPath; at !== "/" && !fs.analyzePath(at).exists; at = at.slice(0, at.lastIndexOf("/")) || "/") missing.push(at);
+        for (let at = guestPath; at !== "/" && !fs.analyzePath(at).exists; at = at.slice(0, at.lastIndexOf("/")) || "/")
+          missing.push(at);
         fs.mkdirTree(guestPath);
         return missing;
       });

@@ -1,0 +1,64 @@
+/** Tasks of the host's own in a sandbox: parsing sources, loading an application. They are no components of a run. */
+import { SandloomError } from "../../graph/errors.ts";
+import { defaultLimits } from "../../graph/limits.ts";
+import type { SandboxCell } from "../../sandbox/cell.ts";
+import type { EntryKind, RunSettings } from "../../sandbox/messages.ts";
+import type { CellPool } from "./pool.ts";
+
+export interface HostTask {
+  readonly kind: EntryKind;
+  readonly document: string;
+  readonly image: number;
+  /** Where the pages that the task changed are written. */
+  readonly deltaPath?: string;
+}
+
+/** Regions are for runs: no task may allocate. */
+const NO_ACCOUNT = -1;
+const settings: RunSettings = {
+  run: -1,
+  account: NO_ACCOUNT,
+  mounts: [],
+  heap_bytes: defaultLimits.heap_bytes,
+  file_bytes: defaultLimits.file_bytes,
+  message_bytes: defaultLimits.message_bytes,
+};
+
+/** @returns what the guest answered. @throws what it raised, with what it printed in `details.output`. */
+export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostTask): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let output = "";
+  cell.onMessage = (message) => {
+    if (message.type === "print") output += message.text;
+    if (message.type !== "ended") return;
+    const { result } = message;
+    if (result.outcome === "returned") resolve(Buffer.from(result.payload).toString("utf8"));
+    else reject(SandloomError.fromReport({ ...result.report, details: { ...result.report.details, output } }));
+  };
+  pool.resetting(cell);
+  const { kind, document, image, deltaPath } = task;
+  const timer = setTimeout(() => {
+    reject(
+      SandloomError.fromReport({
+        code: "TimedOut",
+        message: `loading took longer than ${defaultLimits.component_timeout_ms} ms`,
+        details: {},
+      }),
+    );
+    void pool.discard(cell);
+  }, defaultLimits.component_timeout_ms);
+  try {
+    const extra = deltaPath === undefined ? {} : { deltaPath };
+    const payload = Buffer.from(document);
+    await cell.run({ type: "run", image, kind, component: 0, name: "", payload, regions: [], settings, ...extra });
+    const answer = await promise;
+    return answer;
+  } catch (error) {
+    reject(SandloomError.from(error));
+    if (SandloomError.from(error).code === "SandboxDied") await pool.discard(cell);
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    if (pool.has(cell)) pool.give(cell);
+  }
+}
