@@ -15,6 +15,10 @@ namespace {
 
 constexpr std::size_t kMaxMemoryBytes = 4096 * kMiB;  // wasm32
 
+// How much of the heap past the image is zeroed in place by a reset instead of dropped: most components use a little of
+// it, and a fault for each page (0.25-0.5 us) costs more than clearing it (0.1 us).
+constexpr std::size_t kKeptTailBytes = 2 * kMiB;
+
 constexpr int kReadWrite = PROT_READ | PROT_WRITE;  // no window page is ever PROT_READ: V8 does not survive the fault
 
 bool isZeroPage(const std::byte* page) {
@@ -70,11 +74,22 @@ Space::ResetSummary Space::reset() {
   clearWindow();
   strayed_.clear();
   summary.dirty_pages = copyBack(privateRuns(imageSpans()));
-  for (const PageRun& run : privateRuns(tailSpans())) {
-    if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) throw Error::system("madvise (tail)");
-    summary.tail_bytes += run.bytes;
-  }
+  summary.tail_bytes = clearTail();
   return summary;
+}
+
+std::size_t Space::clearTail() {
+  std::size_t tail_bytes = 0;
+  std::size_t kept_bytes = 0;
+  for (const PageRun& run : privateRuns(tailSpans())) {
+    const std::size_t keep = std::min(run.bytes, kKeptTailBytes - kept_bytes);
+    std::memset(run.start, 0, keep);
+    kept_bytes += keep;
+    tail_bytes += run.bytes;
+    if (keep < run.bytes && ::madvise(run.start + keep, run.bytes - keep, MADV_DONTNEED) != 0)
+      throw Error::system("madvise (tail)");
+  }
+  return tail_bytes;
 }
 
 std::size_t Space::copyBack(const std::vector<PageRun>& runs) {
@@ -147,7 +162,10 @@ std::size_t Space::attach(RegionId region, bool writable) {
 
 void Space::mapExtent(const Extent& extent, std::size_t offset, bool writable) {
   // Readers get their own copy of what they should not have written: the others never see it, and it can be found.
-  const int flags = MAP_FIXED | (writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE);
+  // Writers of a small region get all its pages at once: 1 MiB takes 0.05 ms this way, 0.2 ms by a fault for each page. (For
+  // readers the kernel maps what surrounds a fault; a huge page takes one fault anyhow.)
+  const bool populate = writable && extent.bytes() < kHugePageBytes;
+  const int flags = MAP_FIXED | (writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE) | (populate ? MAP_POPULATE : 0);
   void* address = base_ + offset;
   if (::mmap(address, extent.bytes(), kReadWrite, flags, extent.fd(), static_cast<off_t>(extent.offset())) == MAP_FAILED)
     throw Error::system("mmap of a region");

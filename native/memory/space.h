@@ -104,6 +104,7 @@ class Space {
   void clearWindow();
   bool hasStrayPages(const Attachment& attachment) const;
   std::size_t copyBack(const std::vector<PageRun>& runs);
+  std::size_t clearTail();
   std::vector<PageRun> privateRuns(const std::vector<Span>& spans) const;
 
   std::byte* base_;

@@ -11,7 +11,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { join, relative, sep } from "node:path";
 import Value from "typebox/value";
 import { BadInput } from "../graph/errors.ts";
 import { ResourceGraph } from "../graph/resource-graph.ts";
@@ -132,15 +132,6 @@ export function readCompiledFolder(folder: string): CompiledApp {
       });
   const hash = hashOf(JSON.stringify(graph), ...[...files].flat());
   return { graph, files, hash, cached: false };
-}
-
-export function writeCompiledFolder(app: CompiledApp, folder: string): void {
-  for (const [path, text] of app.files) {
-    const file = join(folder, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  }
-  writeFileSync(join(folder, "graph.json"), `${JSON.stringify(app.graph, null, 2)}\n`);
 }
 
 /** What a sandbox loads: the modules and the programs, under the file names that tracebacks show. */

@@ -15,7 +15,7 @@ const event = <const T extends string, P extends TProperties>(
   type: T,
   properties: P,
 ): TObject<{ type: ReturnType<typeof Type.Literal<T>>; t_ms: typeof Ms } & P> =>
-  Type.Object({ type: Type.Literal(type), t_ms: Ms, ...properties }, closed) as never;
+  Type.Object({ type: Type.Literal(type), t_ms: Ms, ...properties }, closed);
 
 export const ErrorDocument = Type.Object(
   { code: Type.String(), message: Type.String(), details: Type.Record(Type.String(), Type.Unknown()) },

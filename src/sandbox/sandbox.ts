@@ -175,7 +175,7 @@ export class Sandbox {
     if (key === this.#mounted.key) return;
     this.#mounted.undo();
     const undos = mounts.map(({ host, guest }) => this.#shell.mount(guest, hostFileSystem(this.#shell.module, host)));
-    this.#mounted = { key, undo: () => undos.reverse().forEach((undo) => undo()) };
+    this.#mounted = { key, undo: () => undos.toReversed().forEach((undo) => undo()) };
   }
 
   #artifacts(): Artifact[] {

@@ -163,8 +163,11 @@ class Encoder:
 def _same_bytes(a, b):
     if not a.flags.forc:
         a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    unit = np.uint64 if a.nbytes % 8 == 0 else np.uint8
-    return bool((a.ravel("K").view(unit) == b.ravel("K").view(unit)).all())
+    # By way of bytes: items may be of a length that eight does not divide.
+    a, b = a.ravel("K").view(np.uint8), b.ravel("K").view(np.uint8)
+    if a.size % 8 == 0:
+        a, b = a.view(np.uint64), b.view(np.uint64)
+    return bool((a == b).all())
 
 
 def extent(offset, shape, strides, itemsize):

@@ -6,7 +6,13 @@ import { store } from "../../fabric/store.ts";
 import { type ErrorReport, InternalError, SandloomError } from "../../graph/errors.ts";
 import { splitCount } from "../../materializer/split.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
-import { type ComponentOutcome, ENTRY_KIND, type FromSandbox, type RegionUse } from "../../sandbox/messages.ts";
+import {
+  type ComponentOutcome,
+  ENTRY_KIND,
+  type FromSandbox,
+  type RegionUse,
+  type ResetReport,
+} from "../../sandbox/messages.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
 import { type HostTask, runHostTask } from "./host-task.ts";
@@ -31,7 +37,7 @@ export class Dispatcher {
   readonly pool: CellPool;
   #order = 0;
   #runNumber = 0;
-  #flushTimer: NodeJS.Timeout | undefined;
+  #flushScheduled = false;
   #lastShortage = "";
 
   constructor(options: DispatcherOptions) {
@@ -155,12 +161,6 @@ export class Dispatcher {
       this.#fail(first.run, errors.tooManyAlive(alive, limit_alive));
   }
 
-  /** One sandbox less is in the run's hands: it is back at its image, or gone. */
-  #leave(run: RunState): void {
-    run.cells--;
-    this.#leaveIfEmpty(run);
-  }
-
   #begin(run: RunState, component: ComponentState): void {
     const cell = this.pool.take(run.image) as SandboxCell;
     component.phase = "running";
@@ -174,8 +174,11 @@ export class Dispatcher {
       timeout_ms,
     );
     cell.onMessage = (message) => this.#onMessage(run, component, cell, message);
-    cell
-      .run({
+    void this.#carry(
+      run,
+      component,
+      cell,
+      cell.run({
         type: "run",
         image: run.image,
         kind: component.parent ? ENTRY_KIND.component : ENTRY_KIND.entry,
@@ -184,23 +187,28 @@ export class Dispatcher {
         payload: component.payload,
         regions: component.regions,
         settings: caps?.heap_bytes === undefined ? run.settings : { ...run.settings, heap_bytes: caps.heap_bytes },
-      })
-      .then(
-        async ({ dirty_pages, reset_ms }) => {
-          // Two ports, two orders: the end of the task may be seen before the component's last message.
-          await component.ended.promise;
-          if (!this.pool.has(cell)) return this.#leave(run);
-          run.emit({ type: "sandbox-reset", sandbox: cell.id, ms: round(reset_ms), dirty_pages });
-          this.pool.give(cell);
-          this.#leave(run);
-        },
-        (error: unknown) => {
-          // Dropped components were discarded already; here is what died by itself.
-          if (component.phase !== "ended") this.#fail(run, SandloomError.from(error).toReport());
-          // Its memory may be used again only when the thread is gone: until then it may still write.
-          void this.#discard(run, cell, "its interpreter ended").then(() => this.#leave(run));
-        },
-      );
+      }),
+    );
+  }
+
+  /** From a component's start to its sandbox being back at its image, or gone. */
+  async #carry(run: RunState, component: ComponentState, cell: SandboxCell, work: Promise<ResetReport>): Promise<void> {
+    try {
+      const { dirty_pages, reset_ms } = await work;
+      // Two ports, two orders: the end of the task may be seen before the component's last message.
+      await component.ended.promise;
+      if (this.pool.has(cell)) {
+        run.emit({ type: "sandbox-reset", sandbox: cell.id, ms: round(reset_ms), dirty_pages });
+        this.pool.give(cell);
+      }
+    } catch (error) {
+      // Dropped components were discarded already; here is what died by itself.
+      if (component.phase !== "ended") this.#fail(run, SandloomError.from(error).toReport());
+      // Its memory may be used again only when the thread is gone: until then it may still write.
+      await this.#discard(run, cell, "its interpreter ended");
+    }
+    run.cells--;
+    this.#leaveIfEmpty(run);
   }
 
   #resume(run: RunState, component: ComponentState): void {
@@ -449,8 +457,10 @@ export class Dispatcher {
   }
 
   #scheduleFlush(): void {
-    this.#flushTimer ??= setTimeout(() => {
-      this.#flushTimer = undefined;
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    setTimeout(() => {
+      this.#flushScheduled = false;
       this.#toRuns((run) => {
         this.#emitFreed(run);
         const events = run.takeEvents();

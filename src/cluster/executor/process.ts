@@ -79,7 +79,7 @@ export class ExecutorProcess {
     const request = this.#requests++;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#pending.set(request, { resolve, reject });
-    this.send({ ...message, request } as Request);
+    this.send({ ...message, request });
     return promise;
   }
 
@@ -108,7 +108,8 @@ export class ExecutorProcess {
       case "stuck":
         this.#child.kill("SIGKILL");
         return;
-      default:
+      case "events":
+      case "ended":
         this.onMessage(message);
     }
   }

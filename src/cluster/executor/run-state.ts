@@ -79,7 +79,7 @@ export class RunState {
   }
 
   emit(event: UntimedEvent, at_ms: number = now_ms()): void {
-    this.#events.push({ ...event, t_ms: Math.max(0, Math.round((at_ms - this.start_ms) * 1000) / 1000) } as RunEvent);
+    this.#events.push({ ...event, t_ms: Math.max(0, Math.round((at_ms - this.start_ms) * 1000) / 1000) });
   }
 
   emitMade(component: number, made: readonly RegionMade[]): void {

@@ -77,7 +77,7 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Py
   };
   WebAssembly.instantiate = patched as typeof WebAssembly.instantiate;
   const { loadPyodide } = (await import("pyodide")) as unknown as {
-    loadPyodide(o: Record<string, unknown>): Promise<Pyodide>;
+    loadPyodide: (options: Record<string, unknown>) => Promise<Pyodide>;
   };
   const pyodide = await loadPyodide({
     indexURL: `${pyodideDirectory}/`,

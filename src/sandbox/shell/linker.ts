@@ -52,7 +52,7 @@ export class Linker {
     const module = this.#module;
     const inner = module.__sandloom;
     const { record, libraries } = this.#parts;
-    const got = new Proxy(inner.GOT as Record<string, WebAssembly.Global>, {
+    const got = new Proxy(inner.GOT, {
       get: (all, name: string) =>
         (all[name] ??= new WebAssembly.Global({ value: "i32", mutable: true }, record.got[name] ?? 0)),
     });
@@ -92,24 +92,28 @@ export class Linker {
     const inner = module.__sandloom;
     const imports = inner.wasmImports;
     const needed = library.needed.map((name) => byName.get(baseName(name))).filter((e) => e !== undefined);
-    let exports: WebAssembly.Exports;
     const stubs: Record<string, unknown> = {};
-    const env = new Proxy({} as Record<string, unknown>, {
-      get: (_, name: string) => {
-        if (name === "__memory_base") return library.memoryBase;
-        if (name === "__table_base") return library.tableBase;
-        const found = imports[name];
-        if (found && !found.stub) return found;
-        for (const other of needed) if (other[name]) return other[name];
-        return (stubs[name] ??= (...args: unknown[]) => (exports[name] as (...a: unknown[]) => unknown)(...args));
+    const env = new Proxy<WebAssembly.ModuleImports>(
+      {},
+      {
+        get: (_, name: string) => {
+          if (name === "__memory_base") return library.memoryBase;
+          if (name === "__table_base") return library.tableBase;
+          const found = imports[name];
+          if (found && !found.stub) return found;
+          for (const other of needed) if (other[name]) return other[name];
+          return (stubs[name] ??= (...args: unknown[]) =>
+            (instance.exports[name] as (...a: unknown[]) => unknown)(...args));
+        },
       },
-    }) as unknown as WebAssembly.ModuleImports;
-    exports = new WebAssembly.Instance(compiled, {
+    );
+    const instance = new WebAssembly.Instance(compiled, {
       "GOT.mem": got,
       "GOT.func": got,
       env,
       wasi_snapshot_preview1: env,
-    }).exports;
+    });
+    const { exports } = instance;
     const entry = module.newDSO(library.name, undefined, null);
     // Relocating the export table of 54 modules costs more than all else here, and only a later dlopen reads it.
     let relocated: Record<string, unknown> | undefined;

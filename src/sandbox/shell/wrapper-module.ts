@@ -29,7 +29,7 @@ export function wrapperModule(signatures: readonly string[]): WebAssembly.Module
   const wasmType = (letter: string): number => letters[letter] as number;
   const typeBody = [...leb(types.size)];
   for (const key of types.keys()) {
-    const [result, ...parameters] = [...key] as [string, ...string[]];
+    const [result, ...parameters] = key.split("") as [string, ...string[]];
     typeBody.push(0x60, ...leb(parameters.length), ...parameters.map(wasmType));
     typeBody.push(...(result === "v" ? [0] : [1, wasmType(result)]));
   }
