@@ -10,7 +10,7 @@ export interface Bench {
   readonly workspace: Workspace;
   readonly peers: readonly Peer[];
   /** Tells what is being done. */
-  say(line: string): void;
+  readonly say: (line: string) => void;
 }
 
 /** `bound` in the figure's unit; the p50 is held against it. */

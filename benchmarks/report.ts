@@ -15,7 +15,13 @@ export interface Result {
 }
 
 const number = (value: number): string =>
-  value === 0 ? "0" : Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);
+  value === 0
+    ? "0"
+    : Math.abs(value) >= 100
+      ? value.toFixed(0)
+      : Math.abs(value) >= 10
+        ? value.toFixed(1)
+        : value.toFixed(2);
 
 const HEAD = ["", "p50", "p99", "min", "max", "n", "unit", "target", "", "ratio to peers"];
 
@@ -24,7 +30,9 @@ export function tableText(result: Result, titles: ReadonlyMap<string, string>): 
   const widths = HEAD.map((head, column) => Math.max(head.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (texts: readonly string[]): string =>
     texts
-      .map((text, column) => (column === 0 || column > 5 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0)))
+      .map((text, column) =>
+        column === 0 || column > 5 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0),
+      )
       .join("  ")
       .trimEnd();
   const lines = [line(HEAD)];

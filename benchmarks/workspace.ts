@@ -11,8 +11,8 @@ export interface Workspace {
   /** A cache with the base images of the usual one and applications of its own: those are deleted at the end. */
   readonly cacheDir: string;
   /** Path of a program of `main/apps`. */
-  app(name: string): string;
-  dispose(): void;
+  readonly app: (name: string) => string;
+  readonly dispose: () => void;
 }
 
 export async function openWorkspace(say: (line: string) => void): Promise<Workspace> {

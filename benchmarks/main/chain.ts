@@ -51,7 +51,12 @@ export const chain: Row = {
     const theirs = new Map(peers.map(({ name }) => [name, of(name)]));
     return [
       figure(chain.name, { what: "x + 1: time in main / 16", values: of("new array"), bound: 0.8, peers: theirs }),
-      figure(chain.name, { what: "x + 1: (whole run - an empty run) / 16", values: ours.whole, bound: 0.8, peers: theirs }),
+      figure(chain.name, {
+        what: "x + 1: (whole run - an empty run) / 16",
+        values: ours.whole,
+        bound: 0.8,
+        peers: theirs,
+      }),
       figure(chain.name, { what: "x += 1 with writes=: time in main / 16", values: of("in place"), peers: theirs }),
       ...[...theirs].map(([name, values]) => figure(chain.name, { what: `${name}: time in its client / 16`, values })),
     ];

@@ -25,8 +25,16 @@ export const copies: Row = {
         unit: "bytes",
         bound: 0,
       }),
-      figure(copies.name, { what: "message bytes a component (references, small values)", values: [large.message_bytes / LINKS], unit: "bytes" }),
-      figure(copies.name, { what: "bytes published by x + 1, each array once, a component", values: [published.copied_bytes / LINKS], unit: "bytes" }),
+      figure(copies.name, {
+        what: "message bytes a component (references, small values)",
+        values: [large.message_bytes / LINKS],
+        unit: "bytes",
+      }),
+      figure(copies.name, {
+        what: "bytes published by x + 1, each array once, a component",
+        values: [published.copied_bytes / LINKS],
+        unit: "bytes",
+      }),
     ];
   },
 };

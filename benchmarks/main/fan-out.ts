@@ -37,10 +37,18 @@ export const fanOut: Row = {
           return overhead(wall_ms);
         },
       }));
-    const values = await takeTurns([ours, ...peers], bench.quick ? { warmups: 3, rounds: 8 } : { warmups: 20, rounds: 100 });
+    const values = await takeTurns(
+      [ours, ...peers],
+      bench.quick ? { warmups: 3, rounds: 8 } : { warmups: 20, rounds: 100 },
+    );
     const theirs = new Map(peers.map((peer) => [peer.name, values.get(peer) ?? []]));
     return [
-      figure(fanOut.name, { what: "whole run, all resets included", values: values.get(ours) ?? [], bound: 0.5, peers: theirs }),
+      figure(fanOut.name, {
+        what: "whole run, all resets included",
+        values: values.get(ours) ?? [],
+        bound: 0.5,
+        peers: theirs,
+      }),
       figure(fanOut.name, { what: "time in main", values: ours.inside, peers: theirs }),
       ...[...theirs].map(([name, values]) => figure(fanOut.name, { what: `${name}: time in its client`, values })),
     ];

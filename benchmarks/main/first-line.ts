@@ -20,7 +20,8 @@ export const firstLine: Row = {
     const env = { ...process.env, SANDLOOM_CACHE: cacheDir };
     const command = (...args: string[]): Promise<{ first_ms: number; end_ms: number }> =>
       timed(join(root, "bin", "sandloom.js"), args, { env, cwd: at });
-    const run = (path: string): Promise<{ first_ms: number; end_ms: number }> => command("run", path, "--out", join(at, "out"));
+    const run = (path: string): Promise<{ first_ms: number; end_ms: number }> =>
+      command("run", path, "--out", join(at, "out"));
     const ends = { cached: [] as number[], fresh: [] as number[] };
     const cached = {
       name: "cached",
@@ -40,12 +41,22 @@ export const firstLine: Row = {
       },
     };
     // What any command of this Node pays before its first line of JavaScript: the floor of the figures above.
-    const floor = { name: "floor", trial: async (): Promise<number> => (await timed("-e", ["0"], { env, cwd: at })).end_ms };
+    const floor = {
+      name: "floor",
+      trial: async (): Promise<number> => (await timed("-e", ["0"], { env, cwd: at })).end_ms,
+    };
     try {
-      const values = await takeTurns([cached, fresh, floor], bench.quick ? { warmups: 1, rounds: 3 } : { warmups: 2, rounds: 20 });
+      const values = await takeTurns(
+        [cached, fresh, floor],
+        bench.quick ? { warmups: 1, rounds: 3 } : { warmups: 2, rounds: 20 },
+      );
       return [
         figure(firstLine.name, { what: "image and graph cached", values: values.get(cached) ?? [], bound: 500 }),
-        figure(firstLine.name, { what: "graph not cached: compiled and loaded first", values: values.get(fresh) ?? [], bound: 900 }),
+        figure(firstLine.name, {
+          what: "graph not cached: compiled and loaded first",
+          values: values.get(fresh) ?? [],
+          bound: 900,
+        }),
         figure(firstLine.name, { what: "to the end of the command, cached", values: ends.cached }),
         figure(firstLine.name, { what: "to the end of the command, not cached", values: ends.fresh }),
         figure(firstLine.name, { what: "an empty script in this Node, to its end", values: values.get(floor) ?? [] }),
@@ -57,7 +68,11 @@ export const firstLine: Row = {
 };
 
 /** Both times are from just before the process is started; the first is that of the first output that holds the mark. */
-async function timed(script: string, args: readonly string[], options: { env: NodeJS.ProcessEnv; cwd: string }): Promise<{ first_ms: number; end_ms: number }> {
+async function timed(
+  script: string,
+  args: readonly string[],
+  options: { env: NodeJS.ProcessEnv; cwd: string },
+): Promise<{ first_ms: number; end_ms: number }> {
   const started = performance.now();
   const child = spawn(process.execPath, [script, ...args], { ...options, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -70,6 +85,7 @@ async function timed(script: string, args: readonly string[], options: { env: No
   }
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   const end_ms = performance.now() - started;
-  if (code !== 0 || (script !== "-e" && Number.isNaN(first_ms))) throw new Error(`the command failed (exit code ${code}):\n${output}`);
+  if (code !== 0 || (script !== "-e" && Number.isNaN(first_ms)))
+    throw new Error(`the command failed (exit code ${code}):\n${output}`);
   return { first_ms, end_ms };
 }

@@ -11,7 +11,12 @@ export const firstResult: Row = {
     const count = bench.quick ? 3 : 24;
     await shells.ask({ type: "first", handler: "numpy", count: 1 });
     await shells.ask({ type: "first", handler: "pandas", count: 1 });
-    const values = { numpy: [] as number[], pandas: [] as number[], numpyMap: [] as number[], pandasMap: [] as number[] };
+    const values = {
+      numpy: [] as number[],
+      pandas: [] as number[],
+      numpyMap: [] as number[],
+      pandasMap: [] as number[],
+    };
     for (let i = 0; i < count; i++) {
       for (const handler of ["numpy", "pandas"] as const) {
         const [first] = await shells.ask({ type: "first", handler, count: 1 });
@@ -20,8 +25,16 @@ export const firstResult: Row = {
       }
     }
     return [
-      figure(firstResult.name, { what: "NumPy: handed to the shell's thread -> result", values: values.numpy, bound: 3 }),
-      figure(firstResult.name, { what: "pandas group-by: handed to the shell's thread -> result", values: values.pandas, bound: 12 }),
+      figure(firstResult.name, {
+        what: "NumPy: handed to the shell's thread -> result",
+        values: values.numpy,
+        bound: 3,
+      }),
+      figure(firstResult.name, {
+        what: "pandas group-by: handed to the shell's thread -> result",
+        values: values.pandas,
+        bound: 12,
+      }),
       figure(firstResult.name, { what: "of that: thread hop and map, NumPy", values: values.numpyMap }),
       figure(firstResult.name, { what: "of that: thread hop and map, pandas", values: values.pandasMap }),
     ];

@@ -48,7 +48,9 @@ export const memory: Row = {
     }));
     return [
       figure(memory.name, { what: "components: time in main", values: ours, bound: RAY_MS, peers: others }),
-      ...ratios.map(({ name, values }) => figure(memory.name, { what: `components / ${name}`, values, unit: "x", bound: 1 })),
+      ...ratios.map(({ name, values }) =>
+        figure(memory.name, { what: `components / ${name}`, values, unit: "x", bound: 1 }),
+      ),
       ...[...others].map(([name, values]) => figure(memory.name, { what: name, values })),
     ];
   },

@@ -36,11 +36,21 @@ async function call(cell: SandboxCell, handler: string): Promise<FirstResult> {
     if (message.type === "print") console.error(message.text);
     if (message.type !== "ended") return;
     ended = message.at_ms;
-    if (message.result.outcome !== "returned") throw new Error(`the handler ${handler} failed: ${message.result.report.message}`);
+    if (message.result.outcome !== "returned")
+      throw new Error(`the handler ${handler} failed: ${message.result.report.message}`);
   };
   const payload = Buffer.from(JSON.stringify({ handler, x: 2 }));
   const started = now_ms();
-  await cell.run({ type: "run", image: application, kind: ENTRY_KIND.entry, component: 0, name: "main", payload, regions: [], settings });
+  await cell.run({
+    type: "run",
+    image: application,
+    kind: ENTRY_KIND.entry,
+    component: 0,
+    name: "main",
+    payload,
+    regions: [],
+    settings,
+  });
   while (Number.isNaN(ended)) await sleep(0); // its messages come by another port than the end of the task
   return { mapped_ms: mapped - started, result_ms: ended - started };
 }

@@ -39,10 +39,18 @@ export class Peer {
   }
 
   /** Starts `<script>` of this folder; `cpus` are what it may use. */
-  static async start(name: string, script: string, options: { python: string; env: NodeJS.ProcessEnv; cpus: number }): Promise<Peer> {
+  static async start(
+    name: string,
+    script: string,
+    options: { python: string; env: NodeJS.ProcessEnv; cpus: number },
+  ): Promise<Peer> {
     const path = fileURLToPath(new URL(script, import.meta.url));
     // A process group of its own: what it started ends with it, whatever happens.
-    const child = spawn(options.python, [path, String(options.cpus)], { env: options.env, stdio: ["pipe", "pipe", "pipe"], detached: true });
+    const child = spawn(options.python, [path, String(options.cpus)], {
+      env: options.env,
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: true,
+    });
     child.once("error", () => undefined);
     const peer = new Peer(name, child);
     try {
@@ -85,7 +93,10 @@ export class Peer {
 
   async #line(deadline_ms: number): Promise<unknown> {
     const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(new Error(`${this.name} did not answer in ${deadline_ms / 1000} s\n${this.#stderr}`)), deadline_ms);
+    const timer = setTimeout(
+      () => late.reject(new Error(`${this.name} did not answer in ${deadline_ms / 1000} s\n${this.#stderr}`)),
+      deadline_ms,
+    );
     try {
       const line = await Promise.race([this.#lines.next(), late.promise]);
       if (line.done === true) throw new Error(`${this.name} ended${this.#stderr ? `:\n${this.#stderr}` : ""}`);

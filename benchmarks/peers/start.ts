@@ -19,7 +19,10 @@ interface Options {
 /** One thread each for NumPy's own pools: the contenders have the same two CPUs, shared out by their schedulers. */
 const threads = { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" };
 
-export async function startPeers(workspace: Workspace, options: Options): Promise<{ peers: Peer[]; missing: string[] }> {
+export async function startPeers(
+  workspace: Workspace,
+  options: Options,
+): Promise<{ peers: Peer[]; missing: string[] }> {
   const peers: Peer[] = [];
   const missing: string[] = [];
   const start = async (name: string, script: string, python: string, env: NodeJS.ProcessEnv): Promise<void> => {
@@ -65,5 +68,6 @@ function environment(folder: string, say: (line: string) => void): string {
 
 function run(command: string, args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8", stdio: ["ignore", "ignore", "pipe"] });
-  if (status !== 0) throw new Error(`'${command} ${args.join(" ")}' failed: ${error?.message ?? stderr.trim().split("\n").at(-1)}`);
+  if (status !== 0)
+    throw new Error(`'${command} ${args.join(" ")}' failed: ${error?.message ?? stderr.trim().split("\n").at(-1)}`);
 }

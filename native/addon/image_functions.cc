@@ -65,11 +65,18 @@ Napi::Value imageClose(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value imageInfo(const Napi::CallbackInfo& info) {
+  const Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("bytes", asValue(Process::get().images.get(sizeArgument(info[0], "image"))->bytes()));
+  return result;
+}
+
 }  // namespace
 
 void exportImageFunctions(Napi::Object exports) {
   exportFunction<imageOpen>(exports, "imageOpen");
   exportFunction<imageClose>(exports, "imageClose");
+  exportFunction<imageInfo>(exports, "imageInfo");
 }
 
 }  // namespace sandloom::addon

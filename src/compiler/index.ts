@@ -26,7 +26,6 @@ import { COMPILER_VERSION } from "./version.ts";
 
 export type { Refusal, Rule, Warning } from "./refusals.ts";
 
-
 export interface SourceFile {
   /** Relative to the application's folder, with `/`. */
   readonly path: string;

@@ -134,6 +134,7 @@ export interface Native {
   imageOpen(base_path: string, delta_path: string | null): Promise<OpenedImage>;
   /** Forgets the id; the memory stays while a Space has it mapped. */
   imageClose(image: number): void;
+  imageInfo(image: number): { readonly bytes: number };
 
   storeConfigure(options: StoreOptions): void;
   storeStats(): StoreStats;

@@ -1,4 +1,5 @@
 /** The binary frames between guest and host (docs/architecture.md, "Guest and host: one device file"). */
+import type { ErrorReport } from "../graph/errors.ts";
 import type { RegionUse } from "./messages.ts";
 
 export const OP = {
@@ -110,8 +111,8 @@ export function replyMessage(
   return out;
 }
 
-export function replyError(code: string, message: string): Uint8Array {
-  const body = Buffer.from(JSON.stringify({ code, message }));
+export function replyError(error: ErrorReport): Uint8Array {
+  const body = Buffer.from(JSON.stringify(error));
   const out = new Uint8Array(8 + body.length);
   const view = new DataView(out.buffer);
   view.setUint32(0, 1, true);

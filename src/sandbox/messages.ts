@@ -54,6 +54,8 @@ export type WorkerTask =
     };
 
 export interface ResetReport {
+  /** Private bytes that the sandbox had: pages copied from the image, heap growth, files. */
+  readonly local_bytes: number;
   readonly dirty_pages: number;
   readonly reset_ms: number;
 }
@@ -65,11 +67,6 @@ export interface RegionMade {
   readonly bytes: number;
   readonly copied_bytes: number;
   readonly at_ms: number;
-}
-
-export interface ComponentUsage {
-  readonly local_bytes: number;
-  readonly cpu_ms: number;
 }
 
 export type ComponentOutcome =
@@ -106,7 +103,7 @@ export type FromSandbox =
   | {
       readonly type: "ended";
       readonly result: ComponentOutcome;
-      readonly usage: ComponentUsage;
+      readonly cpu_ms: number;
       readonly artifacts: readonly Artifact[];
       readonly made: readonly RegionMade[];
       readonly at_ms: number;

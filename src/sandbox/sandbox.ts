@@ -19,6 +19,7 @@ import {
   type ToSandbox,
   type WorkerTask,
 } from "./messages.ts";
+import { hostError, MessageTooLong } from "./host-errors.ts";
 import { hostFileSystem } from "./runtime/guest-files.ts";
 import { createShell, type Shell } from "./shell/shell.ts";
 
@@ -27,6 +28,7 @@ export type RunTask = Extract<WorkerTask, { type: "run" }>;
 
 /** A wait wakes at least this often to look at the cancel word, should a notification be lost. */
 const WAIT_SLICE_MS = 200;
+const PAGE_BYTES = 4096;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
@@ -111,17 +113,15 @@ export class Sandbox {
     this.#tickets = 0;
     this.#joined.clear();
     this.#heapRefused = false;
+    this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
     this.#post({ type: "started", at_ms: now_ms() });
     const result = this.#execute(task);
     const used = process.threadCpuUsage(cpu);
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
-    const usage = {
-      local_bytes: this.#memory.privateBytes() + this.#shell.scratch.used_bytes,
-      cpu_ms: (used.user + used.system) / 1000,
-    };
-    this.#post({ type: "ended", result, usage, artifacts, made: this.#takeMade(), at_ms: now_ms() });
+    const cpu_ms = (used.user + used.system) / 1000;
+    this.#post({ type: "ended", result, cpu_ms, artifacts, made: this.#takeMade(), at_ms: now_ms() });
     if (result.outcome === "died") throw new SandboxDied(result.report.message);
     return this.#reset();
   }
@@ -153,6 +153,11 @@ export class Sandbox {
   }
 
   #mapImage(image: number): void {
+    // An application's image may be longer than the base, and than whatever ran here before.
+    const { module } = this.#shell;
+    const { bytes } = store.imageInfo(image);
+    if (module.HEAPU8.length < bytes && !module.growMemory(bytes))
+      throw new RangeError(`linear memory cannot grow to ${bytes} bytes`);
     this.#memory.mapImage(image);
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#image = image;
@@ -160,13 +165,15 @@ export class Sandbox {
 
   #reset(): ResetReport {
     const start = performance.now();
-    const { dirty_pages } = this.#memory.reset();
+    const file_bytes = this.#shell.scratch.used_bytes;
+    const { dirty_pages, tail_bytes } = this.#memory.reset();
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#shell.resetJavaScript();
     this.#releaseDelivered();
     this.#joined.clear();
     this.#task = undefined;
-    return { dirty_pages, reset_ms: performance.now() - start };
+    const local_bytes = dirty_pages * PAGE_BYTES + tail_bytes + file_bytes;
+    return { local_bytes, dirty_pages, reset_ms: performance.now() - start };
   }
 
   #mount(): void {
@@ -192,7 +199,8 @@ export class Sandbox {
     return made;
   }
 
-  readonly #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+  /** Fresh for each component: half a character that one printed must not begin the next one's text. */
+  #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
 
   #print(stream: "stdout" | "stderr", bytes: Uint8Array): void {
     this.#post({ type: "print", stream, text: this.#decoders[stream].decode(bytes, { stream: true }) });
@@ -222,8 +230,7 @@ export class Sandbox {
     } catch (error) {
       if (error instanceof CancelledInGuest) throw error;
       if (op === OP.detach) return;
-      const known = error as { code?: string };
-      this.#answer(replyError(known.code ?? "BadHostCall", error instanceof Error ? error.message : String(error)));
+      this.#answer(replyError(hostError(error)));
     }
   }
 
@@ -312,10 +319,7 @@ export class Sandbox {
   #payload(frame: FrameReader): Uint8Array {
     const limit_bytes = (this.#task as RunTask).settings.message_bytes;
     const payload = frame.rest();
-    if (payload.length > limit_bytes)
-      throw new RangeError(
-        `a message of ${payload.length} bytes is over the limit of ${limit_bytes}: put large data into remote(...) arrays`,
-      );
+    if (payload.length > limit_bytes) throw new MessageTooLong(payload.length, limit_bytes);
     return payload;
   }
 
@@ -341,7 +345,7 @@ export class Sandbox {
         details: { ...details, limit: "heap_bytes", bound: limit_bytes },
       };
     }
-    return { code: code ?? "GuestRaised", message: `${type}: ${message}`, details };
+    return { code: code ?? "GuestRaised", message: `${type}: ${message}`, details: { ...report.details, ...details } };
   }
 
   #await(tickets: readonly number[]): void {
@@ -379,6 +383,7 @@ interface GuestReport {
   readonly message: string;
   readonly frames: readonly unknown[];
   readonly code?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
   readonly fatal?: boolean;
 }
 

@@ -74,7 +74,8 @@ def main(event):
       { name: "main.f", copied_bytes: MIB + (MIB + 8) + MIB / 4 + 24 + 2 },
       { name: "main.x", copied_bytes: 8 * MIB },
     ]);
-    expect(outcome.record?.report.copied_between_components_bytes).toBe(0);
+    // References, names and shapes travel; arrays do not.
+    expect(outcome.record?.report.copied_between_components_bytes).toBeLessThan(16_384);
   });
 
   test("are not copied at all when they are made in place: remote.empty with out=", async () => {

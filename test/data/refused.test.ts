@@ -126,7 +126,7 @@ describe("a value that cannot be handed between components", () => {
     expect(text("generator")).toMatch(/generator.*make it a list/);
     expect(text("open file")).toMatch(/open the file in the component/);
     expect(text("random generator")).toMatch(/Generator.*seed/);
-    expect(text("objects in a column")).toMatch(/column 'bad'.*dict/);
+    expect(text("objects in a column")).toMatch(/column 'bad': it holds a value of type int/);
     expect(text("frame with attrs")).toMatch(/attrs/);
   });
 

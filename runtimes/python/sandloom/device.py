@@ -141,7 +141,7 @@ class Device:
             data = b"".join(parts)
         if status:
             reply = json.loads(data[8 : 8 + size])
-            raise errors.from_host(reply.get("code", "InternalError"), reply.get("message", ""))
+            raise errors.from_host(reply.get("code", "InternalError"), reply.get("message", ""), reply.get("details"))
         return memoryview(data)[8 : 8 + size]
 
     def close(self):

@@ -86,9 +86,13 @@ _define("Unsupported", "The machine lacks something that is needed.")
 _define("InternalError", "A defect of Sandloom.")
 
 
-def from_host(code, message):
-    """The exception for an error reply of the host."""
+def from_host(code, message, details=None):
+    """The exception for an error reply of the host; `details` are the numbers concerned."""
     known = globals().get(code)
     if isinstance(known, type) and issubclass(known, SandloomError) and known is not HostError:
-        return known(message)
-    return HostError(message, code)
+        made = known(message)
+    else:
+        made = HostError(message, code)
+    if details:
+        made.details = details
+    return made

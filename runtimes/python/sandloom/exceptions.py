@@ -61,6 +61,9 @@ def describe(error, fatal=False):
     document = {"type": type(error).__name__, "message": text_of(error), "frames": frames_of(error)}
     if isinstance(error, SandloomError):
         document["code"] = error.code
+        details = getattr(error, "details", None)
+        if type(details) is dict:
+            document["details"] = details
     elif isinstance(error, ValueError) and document["message"] in _READ_ONLY:
         document["code"] = "WroteReadOnlyComponent"
         document["message"] += ": parameters are read-only in a component; name the parameter in @split(writes=(...)), or copy the array"
@@ -132,7 +135,10 @@ def _make(cls, args):
         return cls(*args)
     for base in cls.__mro__:
         if base.__module__ == "builtins" and issubclass(base, BaseException):
-            made = base.__new__(cls, *args)
+            try:
+                made = base.__new__(cls, *args)
+            except TypeError:
+                continue  # of two bases, the other one's is the layout: (SandloomError, MemoryError)
             made.args = args
             return made
     return None

@@ -6,8 +6,8 @@ import sys
 from . import action as _action
 from .action import Action, Ticket
 from .device import MAX_BLOCK_BYTES
-from .dtypes import describe_dtype
-from .errors import BlockTooLarge, InternalError
+from .dtypes import Refused, describe_dtype
+from .errors import BlockTooLarge, InternalError, UnsupportedValue
 from .rows import checked_parts, cut, rows_of
 from .values import Decoder, Encoder, np
 
@@ -111,7 +111,10 @@ def published(name):
 def empty(name, shape, dtype=float, order="C"):
     """`remote.empty(shape, dtype)`: an array in a memory component of its own. Nothing is copied."""
     dtype = np.dtype(dtype)
-    describe_dtype(dtype, dtype)
+    try:
+        describe_dtype(dtype, dtype)
+    except Refused as refused:
+        raise UnsupportedValue(f"{name}: {refused.reason}") from None
     shape = (shape,) if np.ndim(shape) == 0 else tuple(shape)
     nbytes = dtype.itemsize
     for n in shape:

@@ -194,9 +194,10 @@ export class Dispatcher {
   /** From a component's start to its sandbox being back at its image, or gone. */
   async #carry(run: RunState, component: ComponentState, cell: SandboxCell, work: Promise<ResetReport>): Promise<void> {
     try {
-      const { dirty_pages, reset_ms } = await work;
+      const { dirty_pages, reset_ms, local_bytes } = await work;
       // Two ports, two orders: the end of the task may be seen before the component's last message.
       await component.ended.promise;
+      run.settle(component, local_bytes);
       if (this.pool.has(cell)) {
         run.emit({ type: "sandbox-reset", sandbox: cell.id, ms: round(reset_ms), dirty_pages });
         this.pool.give(cell);
@@ -294,7 +295,7 @@ export class Dispatcher {
     cell: SandboxCell,
     message: Extract<FromSandbox, { type: "ended" }>,
   ): void {
-    const { result, usage } = message;
+    const { result, cpu_ms } = message;
     if (component.phase === "running") this.#queue.release(component);
     component.phase = "ended";
     component.cell = undefined;
@@ -302,18 +303,14 @@ export class Dispatcher {
     run.exit(component.depth);
     clearTimeout(component.timer);
     run.pending--;
-    run.emit(
-      {
-        type: "component-ended",
-        component: component.id,
-        outcome: result.outcome === "died" ? "failed" : result.outcome,
-        local_bytes: usage.local_bytes,
-        cpu_ms: round(usage.cpu_ms),
-        result_bytes: result.outcome === "died" ? 0 : result.payload.length,
-        ...(result.outcome === "returned" ? {} : { error: result.report }),
-      },
-      message.at_ms,
-    );
+    run.owe(component, message.at_ms, {
+      type: "component-ended",
+      component: component.id,
+      outcome: result.outcome === "died" ? "failed" : result.outcome,
+      cpu_ms: round(cpu_ms),
+      result_bytes: result.outcome === "died" ? 0 : result.payload.length,
+      ...(result.outcome === "returned" ? {} : { error: result.report }),
+    });
     this.#release(component.regions);
     if (result.outcome !== "died") this.pool.resetting(cell);
     if (result.outcome === "died" || (result.outcome === "raised" && (result.fatal || !component.parent))) {
@@ -421,6 +418,7 @@ export class Dispatcher {
   #finish(run: RunState, outcome: Outcome): void {
     run.ended = true;
     run.outcome = outcome;
+    if (outcome.error) for (const component of run.components) run.settle(component, 0);
     clearTimeout(run.timer);
     // A failure is answered at once; what it held is taken back when its threads are gone.
     if (outcome.error) this.#answer(run, outcome);

@@ -31,7 +31,7 @@ export class ExecutorProcess {
     this.#child = fork(entry, [basePrefix], {
       execArgv: [...EXECUTOR_FLAGS],
       serialization: "advanced",
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: { PATH: process.env["PATH"] ?? "", NODE_COMPILE_CACHE: join(cacheDir, "compile-cache") },
     });
     this.#ready.promise.catch(() => undefined);

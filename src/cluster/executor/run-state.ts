@@ -1,5 +1,5 @@
 /** What the dispatcher knows of one run and of its components. */
-import type { RunEvent } from "../../graph/events.ts";
+import type { EventOf, RunEvent } from "../../graph/events.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
 import { now_ms, type RegionMade, type RegionUse, type RunSettings } from "../../sandbox/messages.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
@@ -47,6 +47,10 @@ export class RunState {
   outcome: Outcome | undefined;
   timer: NodeJS.Timeout | undefined;
   #events: RunEvent[] = [];
+  readonly #owed = new Map<
+    ComponentState,
+    { event: Omit<EventOf<"component-ended">, "t_ms" | "local_bytes">; at_ms: number }
+  >();
 
   constructor(request: RunRequest, settings: RunSettings, image: number) {
     this.request = request;
@@ -80,6 +84,18 @@ export class RunState {
 
   emit(event: UntimedEvent, at_ms: number = now_ms()): void {
     this.#events.push({ ...event, t_ms: Math.max(0, Math.round((at_ms - this.start_ms) * 1000) / 1000) });
+  }
+
+  /** Notes a component's end; the event waits for what only the reset can tell, so that nobody else has to. */
+  owe(component: ComponentState, at_ms: number, event: Omit<EventOf<"component-ended">, "t_ms" | "local_bytes">): void {
+    this.#owed.set(component, { event, at_ms });
+  }
+
+  settle(component: ComponentState, local_bytes: number): void {
+    const owed = this.#owed.get(component);
+    if (!owed) return;
+    this.#owed.delete(component);
+    this.emit({ ...owed.event, local_bytes }, owed.at_ms);
   }
 
   emitMade(component: number, made: readonly RegionMade[]): void {

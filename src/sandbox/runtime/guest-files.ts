@@ -14,6 +14,10 @@ const ENOENT = 44;
 const ENOSPC = 51;
 const EROFS = 69;
 
+const FILE_KIND = 0o170000;
+const FOLDER = 0o040000;
+const REGULAR = 0o100000;
+
 /** Fixed: a changing directory time would make importlib scan again. */
 const FIXED_MTIME = 1.7e12;
 
@@ -268,6 +272,8 @@ export class ScratchFolders {
   readonly #folders: readonly string[];
   readonly #limit_bytes: () => number;
   #used_bytes = 0;
+  /** Something was made or changed: only then is there anything to throw away. */
+  #touched = false;
 
   constructor(module: EmscriptenModule, folders: readonly string[], limit_bytes: () => number) {
     this.#module = module;
@@ -289,9 +295,9 @@ export class ScratchFolders {
       for (const name of fs.readdir(at)) {
         if (name === "." || name === "..") continue;
         const path = `${at}/${name}`;
-        const { node } = fs.lookupPath(path);
-        if ((node.mode & 0o170000) === 0o040000) walk(path);
-        else found.push({ path: path.slice(folder.length + 1), bytes: fs.readFile(path) });
+        const kind = fs.lookupPath(path, { follow: false }).node.mode & FILE_KIND;
+        if (kind === FOLDER) walk(path);
+        else if (kind === REGULAR) found.push({ path: path.slice(folder.length + 1), bytes: fs.readFile(path) });
       }
     };
     walk(folder);
@@ -300,6 +306,7 @@ export class ScratchFolders {
 
   /** Throws everything away. */
   reset(): void {
+    if (!this.#touched) return;
     for (const folder of this.#folders) this.#module.FS.unmount(folder);
     this.#mount();
   }
@@ -307,6 +314,7 @@ export class ScratchFolders {
   #mount(): void {
     const fs = this.#module.FS;
     this.#used_bytes = 0;
+    this.#touched = false;
     for (const folder of this.#folders) {
       const root = fs.mount(fs.filesystems.MEMFS, {}, folder);
       this.#bound(root);
@@ -320,26 +328,35 @@ export class ScratchFolders {
       | ((parent: FsNode, name: string, mode: number, dev: number) => FsNode)
       | undefined;
     const setattr = node.node_ops["setattr"] as (n: FsNode, attr: { size?: number }) => void;
+    const touching = <A extends unknown[], R>(work: (...args: A) => R) => {
+      return (...args: A): R => {
+        this.#touched = true;
+        return work(...args);
+      };
+    };
     const charge = (more_bytes: number): void => {
       if (this.#used_bytes + more_bytes > this.#limit_bytes()) throw new fs.ErrnoError(ENOSPC);
       this.#used_bytes += more_bytes;
     };
+    const ops = { ...node.node_ops };
+    for (const name of ["unlink", "rmdir", "rename", "symlink"])
+      if (ops[name]) ops[name] = touching(ops[name] as (...args: unknown[]) => unknown);
     node.node_ops = {
-      ...node.node_ops,
+      ...ops,
       ...(mknod
         ? {
-            mknod: (parent: FsNode, name: string, mode: number, dev: number): FsNode => {
+            mknod: touching((parent: FsNode, name: string, mode: number, dev: number): FsNode => {
               charge(512); // what a node itself holds, about
               const made = mknod(parent, name, mode, dev);
               this.#bound(made);
               return made;
-            },
+            }),
           }
         : {}),
-      setattr: (n: FsNode, attr: { size?: number }): void => {
+      setattr: touching((n: FsNode, attr: { size?: number }): void => {
         if (attr.size !== undefined) charge(attr.size - (n.usedBytes ?? 0));
         setattr(n, attr);
-      },
+      }),
     };
     const write = node.stream_ops["write"] as
       | ((s: FsStream, b: Uint8Array, o: number, l: number, p: number, c?: boolean) => number)
