@@ -1,0 +1,92 @@
+"""Components that do what harms: one each mode."""
+
+import ctypes
+import os
+import sys
+import time
+
+import numpy as np
+from sandloom import remote, split
+
+
+@split
+def bad(mode, x):
+    if mode == "loop":
+        while True:
+            pass
+    if mode == "loop in C":
+        return sum(range(10**12))
+    if mode == "recursion":
+        return bad_depth(0)
+    if mode == "recursion without a limit":
+        sys.setrecursionlimit(10**9)
+        return bad_depth(0)
+    if mode == "recursion in C":
+        made = []
+        for _ in range(10**6):
+            made = [made]
+        return repr(made)[:3]
+    if mode == "memory":
+        kept = []
+        while True:
+            kept.append(bytearray(50_000_000))
+    if mode == "memory of NumPy":
+        return float(np.ones((1 << 30,), "u1").sum())
+    if mode == "exit":
+        os._exit(3)
+    if mode == "sys.exit":
+        sys.exit(2)
+    if mode == "abort":
+        os.abort()
+    if mode == "wild write":
+        ctypes.memset(0, 255, 60_000_000)
+    if mode == "wild read":
+        return ctypes.string_at(2**32 - 100, 1000)
+    if mode == "bad call":
+        return ctypes.CFUNCTYPE(ctypes.c_int)(12345678)()
+    if mode == "prints":
+        while True:
+            print("x" * 10000)
+    if mode == "files":
+        with open("/tmp/x", "wb") as file:
+            while True:
+                file.write(b"x" * 10_000_000)
+    if mode == "sparse file":
+        with open("/tmp/x", "wb") as file:
+            file.truncate(1 << 31)
+    if mode == "small files":
+        for i in range(10**9):
+            open(f"/tmp/{i}", "w").close()
+    if mode == "open files":
+        kept = [open("/tmp/x", "w") for _ in range(10**6)]
+        return len(kept)
+    if mode == "sleep":
+        time.sleep(1000)
+    if mode == "triggers":
+        return sum(bad("nothing", x) for _ in range(10**6))
+    if mode == "long message":
+        return "x" * (80 << 20)
+    if mode == "device":
+        with open("/dev/sandloom", "r+b", buffering=0) as device:
+            for frame in (b"", b"\x01", bytes(16), bytes([99]) + bytes(40), bytes([1]) + b"\xff" * 60, bytes([4]) + bytes(3) + b"\xff" * 40, bytes([2, 0, 0, 0]) + b"\x63\x00\x00\x00" + bytes(8)):
+                try:
+                    device.write(frame)
+                    device.read(100)
+                except OSError:
+                    pass
+        return 1.0
+    if mode == "forged result":
+        with open("/dev/sandloom", "r+b", buffering=0) as device:
+            device.write(bytes([7, 0, 0, 0]) + bytes(12) + b"\xff\xff\xff\x7f")
+        return 1.0
+    return float(x.sum())
+
+
+def bad_depth(n):
+    return bad_depth(n + 1) + 1
+
+
+def main(event):
+    x = remote(np.arange(1000.0))
+    r = bad(event["mode"], x)
+    return {"r": r, "sum": float(x.sum())}
