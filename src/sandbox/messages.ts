@@ -113,7 +113,8 @@ export type ToSandbox =
   | {
       readonly type: "joined";
       readonly ticket: number;
-      readonly raised: boolean;
+      /** It raised: as the host saw it. */
+      readonly report?: ErrorReport;
       readonly payload: Uint8Array;
       readonly regions: readonly RegionUse[];
     }

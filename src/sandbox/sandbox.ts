@@ -35,7 +35,8 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 class CancelledInGuest extends Error {}
 
 interface Joined {
-  readonly raised: boolean;
+  /** It raised. */
+  readonly report?: ErrorReport;
   readonly payload: Uint8Array;
   readonly regions: readonly RegionUse[];
 }
@@ -61,6 +62,8 @@ export class Sandbox {
   #delivered: readonly RegionUse[] = [];
   #made: RegionMade[] = [];
   #heapRefused = false;
+  /** Of a component that this one triggered: Python knows it as a MemoryError, as it does its own. */
+  #heapReport: ErrorReport | undefined;
   #replies: ToSandbox[] = [];
 
   private constructor(task: MakeTask) {
@@ -113,6 +116,7 @@ export class Sandbox {
     this.#tickets = 0;
     this.#joined.clear();
     this.#heapRefused = false;
+    this.#heapReport = undefined;
     this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
@@ -230,7 +234,10 @@ export class Sandbox {
     } catch (error) {
       if (error instanceof CancelledInGuest) throw error;
       if (op === OP.detach) return;
-      this.#answer(replyError(hostError(error)));
+      const report = hostError(error);
+      // These two have no reply: what is wrong with them is how the component ends.
+      if (op === OP.result || op === OP.raise) this.#outcome = { outcome: "died", report };
+      this.#answer(replyError(report));
     }
   }
 
@@ -281,10 +288,11 @@ export class Sandbox {
       }
       case OP.join: {
         this.#await([frame.a]);
-        const { raised, regions, payload } = this.#joined.get(frame.a) as Joined;
+        const { report, regions, payload } = this.#joined.get(frame.a) as Joined;
+        if (report?.code === "HeapCapExceeded") this.#heapReport = report;
         this.#joined.delete(frame.a);
         this.#delivered = regions;
-        return replyMessage([raised ? 1 : 0], regions, payload);
+        return replyMessage([report ? 1 : 0], regions, payload);
       }
       case OP.split: {
         this.#post({ type: "split", rows: frame.a, row_bytes: frame.b });
@@ -337,6 +345,8 @@ export class Sandbox {
     const { type, message, frames, code } = report;
     const heapFull = type === "MemoryError" && code === undefined && this.#heapRefused;
     const details = { type, message, frames, component: this.#task?.name };
+    if (type === "MemoryError" && code === undefined && !heapFull && this.#heapReport)
+      return { ...this.#heapReport, details: { ...this.#heapReport.details, frames } };
     if (heapFull) {
       const limit_bytes = this.#task?.settings.heap_bytes;
       return {

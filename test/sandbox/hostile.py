@@ -68,16 +68,12 @@ def bad(mode, x):
         return "x" * (80 << 20)
     if mode == "device":
         with open("/dev/sandloom", "r+b", buffering=0) as device:
-            for frame in (b"", b"\x01", bytes(16), bytes([99]) + bytes(40), bytes([1]) + b"\xff" * 60, bytes([4]) + bytes(3) + b"\xff" * 40, bytes([2, 0, 0, 0]) + b"\x63\x00\x00\x00" + bytes(8)):
+            for frame in (b"", b"\x01", bytes(16), bytes([99]) + bytes(40), bytes([1]) + b"\xff" * 60, bytes([4]) + bytes(3) + b"\xff" * 40, bytes([7, 0, 0, 0]) + bytes(12) + b"\xff\xff\xff\x7f", bytes([2, 0, 0, 0]) + b"\x63\x00\x00\x00" + bytes(8)):
                 try:
                     device.write(frame)
                     device.read(100)
                 except OSError:
                     pass
-        return 1.0
-    if mode == "forged result":
-        with open("/dev/sandloom", "r+b", buffering=0) as device:
-            device.write(bytes([7, 0, 0, 0]) + bytes(12) + b"\xff\xff\xff\x7f")
         return 1.0
     return float(x.sum())
 

@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import uuid
 import warnings
 
@@ -62,7 +61,6 @@ def attempts():
         "trace": lambda: sys.setprofile(lambda *a: None),
         "excepthook": lambda: setattr(sys, "excepthook", None),
         "signal": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        "thread local": lambda: setattr(threading.current_thread(), "planted", 1),
         "late imports": lambda: [importlib.import_module(m) for m in ("numpy.polynomial.chebyshev", "pandas.plotting", "xml.dom.minidom", "sqlite3")],
         "late libraries": _libraries,
         "callback": _callback,
@@ -182,7 +180,6 @@ def see():
         "profile": sys.getprofile() is None,
         "excepthook": sys.excepthook is sys.__excepthook__,
         "signal": repr(signal.getsignal(signal.SIGINT)),
-        "thread local": hasattr(threading.current_thread(), "planted"),
         "callback still makes": _makes_callback(),
     }
 

@@ -21,6 +21,7 @@ export class Bench {
   readonly folder: string = mkdtempSync(join(tmpdir(), "sandloom-test-"));
   #cluster: LocalCluster | undefined;
   #apps = 0;
+  readonly #sources = new Map<string, string>();
 
   get cluster(): LocalCluster {
     if (!this.#cluster) throw new Error("the cluster has not started");
@@ -63,7 +64,9 @@ export class Bench {
 
   /** Runs one file; equal texts are compiled once. */
   async runSource(source: string, event: unknown = {}, options: RunOptions = {}): Promise<Outcome> {
-    return this.run(this.write({ "app.py": source }), { ...options, event });
+    let app = this.#sources.get(source);
+    if (app === undefined) this.#sources.set(source, (app = this.write({ "app.py": source })));
+    return this.run(app, { ...options, event });
   }
 
   /** Like {@link runSource}, for a program that must return. */

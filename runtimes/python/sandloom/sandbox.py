@@ -83,7 +83,7 @@ def run_task():
         text = str(start[PAIR.size + name_bytes + WORD.size :], "utf-8")
         if kind == 2:
             load_application(json.loads(text))
-            _freeze()
+            freeze()
             answer = "{}"
         else:
             answer = parse.parse_files(text)
@@ -97,9 +97,33 @@ def run_task():
         device.close()
 
 
-def _freeze():
-    """Moves all that lives to the permanent generation: a later collection then does not touch (and so copy) its pages."""
+# Include/internal/pycore_refcount and Include/refcount.h of CPython 3.14, for 32-bit systems.
+_IMMORTAL = 5 << 28
+
+
+def freeze():
+    """Makes all that lives immortal and permanent: reading an object then writes nothing, and its page stays shared.
+
+    Counting references would dirty (and so copy, and at every reset copy back) a page for each object that is looked at, a
+    collection one for each container.
+    """
     import gc
 
     gc.collect()
+    _immortalize(gc.get_objects())
     gc.freeze()
+
+
+def _immortalize(pending):
+    import ctypes
+    import gc
+
+    is_immortal = sys._is_immortal
+    count_at = ctypes.c_int32.from_address
+    own = {id(pending), id(sys._getframe())}
+    while pending:
+        found = pending.pop()
+        if is_immortal(found) or id(found) in own:
+            continue
+        count_at(id(found)).value = _IMMORTAL
+        pending.extend(gc.get_referents(found))

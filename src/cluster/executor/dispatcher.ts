@@ -340,7 +340,7 @@ export class Dispatcher {
     parent.cell.deliver({
       type: "joined",
       ticket,
-      raised: result.outcome === "raised",
+      ...(result.outcome === "raised" ? { report: result.report } : {}),
       payload: result.payload,
       regions,
     });

@@ -27,6 +27,7 @@ const settings: RunSettings = {
 /** @returns what the guest answered. @throws what it raised, with what it printed in `details.output`. */
 export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostTask): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
+  promise.catch(() => undefined); // awaited below, but perhaps after it was rejected
   let output = "";
   cell.onMessage = (message) => {
     if (message.type === "print") output += message.text;

@@ -220,7 +220,7 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   // moved first, twice the same call.
   const window_offset = reserveWindow(module);
   pyodide.runPython(`sandloom.sandbox.configure(${window_offset}, ${WINDOW_BYTES})`);
-  pyodide.runPython("import gc; gc.collect(); gc.freeze()");
+  pyodide.runPython("sandloom.sandbox.freeze()");
 
   const { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots } = nameSlots(module, loaded, mainTableEnd);
   const got: Record<string, number> = {};
