@@ -99,7 +99,6 @@ export type FromSandbox =
   | { readonly type: "waiting"; readonly tickets: readonly number[]; readonly made: readonly RegionMade[] }
   | { readonly type: "split"; readonly rows: number; readonly row_bytes: number }
   | { readonly type: "print"; readonly stream: "stdout" | "stderr"; readonly text: string }
-  | { readonly type: "started"; readonly at_ms: number }
   | {
       readonly type: "ended";
       readonly result: ComponentOutcome;

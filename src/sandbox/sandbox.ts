@@ -120,7 +120,6 @@ export class Sandbox {
     this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
-    this.#post({ type: "started", at_ms: now_ms() });
     const result = this.#execute(task);
     const used = process.threadCpuUsage(cpu);
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];

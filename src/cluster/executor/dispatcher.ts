@@ -167,6 +167,7 @@ export class Dispatcher {
     component.cell = cell;
     run.cells++;
     run.enter(component.depth);
+    run.emit({ type: "component-started", component: component.id, sandbox: cell.id });
     const caps = run.request.caps[component.name];
     const timeout_ms = caps?.timeout_ms ?? run.request.limits.component_timeout_ms;
     component.timer = setTimeout(
@@ -221,9 +222,6 @@ export class Dispatcher {
   #onMessage(run: RunState, component: ComponentState, cell: SandboxCell, message: FromSandbox): void {
     if (run.ended) return;
     switch (message.type) {
-      case "started":
-        run.emit({ type: "component-started", component: component.id, sandbox: cell.id }, message.at_ms);
-        return;
       case "print":
         this.#print(run, component, message.stream, message.text);
         return;

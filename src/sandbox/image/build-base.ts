@@ -220,7 +220,7 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   // moved first, twice the same call.
   const window_offset = reserveWindow(module);
   pyodide.runPython(`sandloom.sandbox.configure(${window_offset}, ${WINDOW_BYTES})`);
-  pyodide.runPython("sandloom.sandbox.freeze()");
+  pyodide.runPython("import sandloom.warm; sandloom.warm.run(); sandloom.sandbox.freeze()");
 
   const { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots } = nameSlots(module, loaded, mainTableEnd);
   const got: Record<string, number> = {};
@@ -286,6 +286,12 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
 
 if (import.meta.main) {
   const [prefix, hash] = process.argv.slice(2) as [string, string];
-  await buildBase(prefix, hash);
-  process.exit(0);
+  try {
+    await buildBase(prefix, hash);
+    process.exit(0);
+  } catch (error) {
+    // Not thrown: Node would quote the glue's one line of 1.2 MB.
+    console.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
+    process.exit(1);
+  }
 }
