@@ -14,14 +14,11 @@ export const firstResult: Row = {
     const values = {
       numpy: [] as number[],
       pandas: [] as number[],
-      numpyMap: [] as number[],
-      pandasMap: [] as number[],
     };
     for (let i = 0; i < count; i++) {
       for (const handler of ["numpy", "pandas"] as const) {
         const [first] = await shells.ask({ type: "first", handler, count: 1 });
         values[handler].push(first?.result_ms ?? Number.NaN);
-        values[`${handler}Map`].push(first?.mapped_ms ?? Number.NaN);
       }
     }
     return [
@@ -35,8 +32,6 @@ export const firstResult: Row = {
         values: values.pandas,
         bound: 12,
       }),
-      figure(firstResult.name, { what: "of that: thread hop and map, NumPy", values: values.numpyMap }),
-      figure(firstResult.name, { what: "of that: thread hop and map, pandas", values: values.pandasMap }),
     ];
   },
 };

@@ -29,10 +29,8 @@ async function shell(): Promise<SandboxCell> {
 
 /** Resolves when the sandbox is back at its image. */
 async function call(cell: SandboxCell, handler: string): Promise<FirstResult> {
-  let mapped = Number.NaN;
   let ended = Number.NaN;
   cell.onMessage = (message) => {
-    if (message.type === "started") mapped = message.at_ms;
     if (message.type === "print") console.error(message.text);
     if (message.type !== "ended") return;
     ended = message.at_ms;
@@ -52,7 +50,7 @@ async function call(cell: SandboxCell, handler: string): Promise<FirstResult> {
     settings,
   });
   while (Number.isNaN(ended)) await sleep(0); // its messages come by another port than the end of the task
-  return { mapped_ms: mapped - started, result_ms: ended - started };
+  return { result_ms: ended - started };
 }
 
 const answer: { [T in Question["type"]]: (question: Extract<Question, { type: T }>) => Promise<Answers[T]> } = {

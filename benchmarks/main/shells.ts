@@ -9,7 +9,6 @@ import type { Bench } from "../bench.ts";
 
 export interface FirstResult {
   /** From the hand-over of the call to the shell's thread: to the image mapped, and to the result. */
-  readonly mapped_ms: number;
   readonly result_ms: number;
 }
 

@@ -1,5 +1,7 @@
 #include "addon/process_functions.h"
 
+#include <ctime>
+
 #include "addon/errors.h"
 #include "memory/process_memory.h"
 
@@ -14,6 +16,13 @@ Napi::Value processMemoryOf(const Napi::CallbackInfo& info) {
   result.Set("fds", asValue(memory.fds));
   result.Set("mappings", asValue(memory.mappings));
   return result;
+}
+
+// process.threadCpuUsage() counts in ticks of the scheduler: a component of 1 ms has none.
+Napi::Value threadCpuMs(const Napi::CallbackInfo& info) {
+  timespec used = {};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return Napi::Number::New(info.Env(), static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6);
 }
 
 Napi::Value userfaultfdValue(Napi::Env env, Userfaultfd support) {
@@ -38,6 +47,7 @@ Napi::Value capabilitiesOf(const Napi::CallbackInfo& info) {
 void exportProcessFunctions(Napi::Object exports) {
   exportFunction<processMemoryOf>(exports, "processMemory");
   exportFunction<capabilitiesOf>(exports, "capabilities");
+  exportFunction<threadCpuMs>(exports, "threadCpuMs");
 }
 
 }  // namespace sandloom::addon

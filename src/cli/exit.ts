@@ -26,6 +26,7 @@ const codes: Readonly<Record<string, ExitCode>> = {
   BadInput: EXIT.usage,
   MemoryCapExceeded: EXIT.limit,
   FabricFull: EXIT.limit,
+  BlockTooLarge: EXIT.limit,
   WindowFull: EXIT.limit,
   HeapCapExceeded: EXIT.limit,
   TimedOut: EXIT.limit,

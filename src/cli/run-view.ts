@@ -61,6 +61,8 @@ export class RunView implements Disposable {
     const how = app.cached ? "from the cache" : "compiled";
     this.#section("graph", `${how}, ready in ${durationText(took_ms)}`);
     this.#live.print(indent(graphText(app.graph, this.#terminal.err.paint), "  "));
+    for (const { file, line, column, message } of app.warnings ?? [])
+      this.#live.print(`  ${this.#terminal.err.paint("yellow", "warning")} ${file}:${line}:${column} ${message}`);
     this.#section("run");
   }
 

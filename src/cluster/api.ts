@@ -46,7 +46,7 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Gets `run.json`, also when the run fails, and the artifacts; made if missing. */
   outDir?: string;
-  /** Leaves temporary files (the executor's log, for one) where they are. */
+  /** Also writes the executor's log to `outDir`, as `executor.log`. */
   keep?: boolean;
 }
 
@@ -55,6 +55,8 @@ export interface CompiledApp {
   /** Every file of the compiled folder except `graph.json`: path relative to the folder → text. */
   readonly files: ReadonlyMap<string, string>;
   readonly hash: string;
+  /** Places where the program means something else than it may seem, or runs one after the other where it need not. */
+  readonly warnings?: readonly { file: string; line: number; column: number; message: string }[];
   /** The graph came from the cache. */
   readonly cached: boolean;
 }

@@ -9,12 +9,14 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { ParsedFile, SourceFile } from "../compiler/index.ts";
 import { COMPILER_VERSION } from "../compiler/version.ts";
 import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
-import { RUN_FORMAT, type RunRecord } from "../graph/events.ts";
+import type { RunRecord } from "../graph/events.ts";
+import { RUN_FORMAT } from "../graph/formats.ts";
 import { defaultLimits, type Limits } from "../graph/limits.ts";
 import type { ResourceGraph } from "../graph/resource-graph.ts";
 import { reportOf } from "../materializer/report.ts";
 import { type Base, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
+import { importablePackages } from "../sandbox/runtime/catalogue.ts";
 import { cacheDirectory } from "../sandbox/runtime/paths.ts";
 import type { Artifact, Cluster, ClusterOptions, CompiledApp, Mount, Run, RunOptions, RunResult } from "./api.ts";
 import { type Application, isCompiled, readApplication } from "./application.ts";
@@ -176,7 +178,8 @@ export class LocalCluster implements Cluster {
   }
 
   async #prepare(app: string | CompiledApp): Promise<Prepared> {
-    const source = typeof app !== "string" ? app : isCompiled(app) ? readCompiledFolder(app) : readApplication(app);
+    const source =
+      typeof app !== "string" ? app : isCompiled(app) ? await readCompiledFolder(app) : readApplication(app);
     const key = this.#key(source);
     const sources = new Map("graph" in source ? [] : source.files.map(({ path, text }) => [path, text] as const));
     const known = this.#preparing.get(key);
@@ -224,8 +227,10 @@ export class LocalCluster implements Cluster {
   async #compile({ name, entryFile, files }: Application, hash: string): Promise<CompiledApp> {
     // Loaded when it is needed: a run of what is cached starts without it.
     const { compile } = await import("../compiler/index.ts");
-    const compiled = await compile({ name, entryFile, files }, (sources) => this.#parse(sources));
-    return { graph: compiled.graph, files: compiled.files, hash, cached: false };
+    const packages = importablePackages();
+    const compiled = await compile({ name, entryFile, files }, (sources) => this.#parse(sources), { packages });
+    const { graph, warnings } = compiled;
+    return { graph, files: compiled.files, hash, cached: false, warnings };
   }
 
   async #parse(files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
@@ -284,11 +289,12 @@ export class LocalCluster implements Cluster {
       format: RUN_FORMAT,
       run: id,
       application: prepared.app.graph.application.name,
-      versions: versions(),
+      versions: { ...versions() },
       splits: outcome.splits,
       events: log.events,
       report: reportOf(log.events, { image_bytes: this.#image_bytes }),
     };
+    if (options.keep && options.outDir !== undefined) keepLog(options.outDir, executor.log);
     const artifacts =
       options.outDir === undefined ? [] : writeOut(options.outDir, record, outcome.result?.artifacts ?? []);
     if (outcome.error) throw outcome.error;
@@ -386,6 +392,11 @@ function eventText(event: unknown): string {
   }
   if (text === undefined) throw new BadInput(`the event is no JSON value: it is a ${typeof event}`);
   return text;
+}
+
+function keepLog(outDir: string, text: string): void {
+  mkdirSync(outDir, { recursive: true });
+  writeFileSync(join(outDir, "executor.log"), text);
 }
 
 function writeOut(outDir: string, record: RunRecord, files: readonly FileArtifact[]): Artifact[] {

@@ -12,9 +12,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join, relative, sep } from "node:path";
-import Value from "typebox/value";
 import { BadInput } from "../graph/errors.ts";
-import { ResourceGraph } from "../graph/resource-graph.ts";
+import type { ResourceGraph } from "../graph/resource-graph.ts";
 import type { CompiledApp } from "./api.ts";
 
 /** Applications that were not used for longest leave the cache above this. */
@@ -49,13 +48,14 @@ export class ApplicationCache {
     const document = join(folder, "compiled.json");
     if (!existsSync(document) || !existsSync(deltaPath)) return undefined;
     try {
-      const { graph, files } = JSON.parse(readFileSync(document, "utf8")) as {
+      const { graph, files, warnings } = JSON.parse(readFileSync(document, "utf8")) as {
         graph: ResourceGraph;
         files: [string, string][];
+        warnings: NonNullable<CompiledApp["warnings"]>;
       };
       const now = new Date();
       utimesSync(folder, now, now);
-      return { graph, files: new Map(files), hash: key, cached: true };
+      return { graph, files: new Map(files), hash: key, cached: true, warnings };
     } catch {
       rmSync(folder, { recursive: true, force: true });
       return undefined;
@@ -70,7 +70,10 @@ export class ApplicationCache {
   }
 
   commit(draft: CacheEntry, app: CompiledApp): CacheEntry {
-    writeFileSync(join(draft.folder, "compiled.json"), JSON.stringify({ graph: app.graph, files: [...app.files] }));
+    writeFileSync(
+      join(draft.folder, "compiled.json"),
+      JSON.stringify({ graph: app.graph, files: [...app.files], warnings: app.warnings ?? [] }),
+    );
     const { folder, deltaPath } = this.entry(app.hash);
     try {
       renameSync(draft.folder, folder);
@@ -100,21 +103,17 @@ export class ApplicationCache {
 }
 
 /** Reads a folder that `sandloom compile` wrote, or that a person wrote by hand. @throws BadInput */
-export function readCompiledFolder(folder: string): CompiledApp {
+export async function readCompiledFolder(folder: string): Promise<CompiledApp> {
   const path = join(folder, "graph.json");
-  let graph: unknown;
+  let document: unknown;
   try {
-    graph = JSON.parse(readFileSync(path, "utf8"));
+    document = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     throw new BadInput(`${path} is not JSON: ${(error as Error).message}`, { path });
   }
-  if (!Value.Check(ResourceGraph, graph)) {
-    const [first] = Value.Errors(ResourceGraph, graph);
-    throw new BadInput(
-      `${path} is no resource graph: ${first?.instancePath || "/"} ${first?.message ?? ""} (schema/graph.json)`,
-      { path },
-    );
-  }
+  // Loaded here and not above: the validator takes longer to load than a cached run to start.
+  const { checkGraph } = await import("./check-graph.ts");
+  const graph = checkGraph(document, path);
   const files = new Map<string, string>();
   const walk = (at: string): void => {
     for (const entry of readdirSync(at, { withFileTypes: true })) {

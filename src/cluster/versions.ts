@@ -8,7 +8,13 @@ import { lockedPackages } from "../sandbox/runtime/catalogue.ts";
 const versionIn = (folder: string): string =>
   (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
 
-export function versions(): Record<string, string> {
+let known: Readonly<Record<string, string>> | undefined;
+
+export function versions(): Readonly<Record<string, string>> {
+  return (known ??= readVersions());
+}
+
+function readVersions(): Record<string, string> {
   const locked = lockedPackages() as Readonly<Record<string, { version?: string }>>;
   return {
     sandloom: versionIn(packageRoot),

@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { CompileRefused } from "../graph/errors.ts";
-import { GRAPH_FORMAT, type Component as GraphComponent, type ResourceGraph } from "../graph/resource-graph.ts";
+import { GRAPH_FORMAT } from "../graph/formats.ts";
+import type { Component as GraphComponent, ResourceGraph } from "../graph/resource-graph.ts";
 import type { Module } from "./ast.ts";
 import { checkProgram, signature } from "./checks.ts";
 import { componentProgram, programPath } from "./components.ts";

@@ -160,6 +160,8 @@ export interface Native {
   spaceCreate(memory: Uint8Array, options: SpaceOptions): Space;
 
   processMemory(): ProcessMemory;
+  /** CPU time of the calling thread since it began. */
+  threadCpuMs(): number;
   capabilities(): NativeCapabilities;
 }
 

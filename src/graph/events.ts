@@ -3,6 +3,7 @@
  * `run.json`, the timeline and the resource report are all made from this list and from nothing else.
  */
 import Type, { type Static, type TObject, type TProperties } from "typebox";
+import { RUN_FORMAT } from "./formats.ts";
 
 const closed = { additionalProperties: false } as const;
 const Ms = Type.Number({ description: "milliseconds since the run was accepted" });
@@ -156,7 +157,6 @@ export const ResourceReport = Type.Object(
 );
 export type ResourceReport = Static<typeof ResourceReport>;
 
-export const RUN_FORMAT = "sandloom-run/1";
 export const RunRecord = Type.Object(
   {
     format: Type.Literal(RUN_FORMAT),

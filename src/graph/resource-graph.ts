@@ -3,6 +3,7 @@
  * other layers read them. `graph.json` is exactly this; its JSON Schema is the typebox schema itself.
  */
 import Type, { type Static } from "typebox";
+import { GRAPH_FORMAT } from "./formats.ts";
 
 const closed = { additionalProperties: false } as const;
 
@@ -86,8 +87,6 @@ export const CommunicateRelation = Type.Object(
   closed,
 );
 export type CommunicateRelation = Static<typeof CommunicateRelation>;
-
-export const GRAPH_FORMAT = "sandloom-graph/1";
 
 export const ResourceGraph = Type.Object(
   {

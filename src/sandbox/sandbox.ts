@@ -29,6 +29,8 @@ export type RunTask = Extract<WorkerTask, { type: "run" }>;
 /** A wait wakes at least this often to look at the cancel word, should a notification be lost. */
 const WAIT_SLICE_MS = 200;
 const PAGE_BYTES = 4096;
+/** State of a Mersenne twister; a position of as much says that all of it was drawn. */
+const TWISTER_WORDS = 624;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
@@ -45,6 +47,7 @@ export class Sandbox {
   readonly #port: MessagePort;
   readonly #control: Int32Array;
   readonly #addresses: { readonly entry: number; readonly task: number };
+  readonly #randomStates: readonly (readonly [words: number, position: number])[];
   readonly #window: { readonly offset: number; readonly bytes: number };
   #shell!: Shell;
   #space!: Space;
@@ -70,6 +73,7 @@ export class Sandbox {
     this.#port = task.port;
     this.#control = new Int32Array(task.control);
     const { record } = task.parts;
+    this.#randomStates = record.randomStates;
     this.#addresses = { entry: record.entryAddress, task: record.taskAddress };
     this.#window = { offset: record.window_offset, bytes: record.window_bytes };
   }
@@ -110,7 +114,7 @@ export class Sandbox {
 
   /** Runs one component to its end; its outcome is posted before the sandbox is put back to its image. */
   run(task: RunTask): ResetReport {
-    const cpu = process.threadCpuUsage();
+    const cpu_start_ms = store.threadCpuMs();
     this.#task = task;
     this.#outcome = undefined;
     this.#tickets = 0;
@@ -120,10 +124,10 @@ export class Sandbox {
     this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
+    this.#reseed();
     const result = this.#execute(task);
-    const used = process.threadCpuUsage(cpu);
+    const cpu_ms = store.threadCpuMs() - cpu_start_ms;
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
-    const cpu_ms = (used.user + used.system) / 1000;
     this.#post({ type: "ended", result, cpu_ms, artifacts, made: this.#takeMade(), at_ms: now_ms() });
     if (result.outcome === "died") throw new SandboxDied(result.report.message);
     return this.#reset();
@@ -177,6 +181,15 @@ export class Sandbox {
     this.#task = undefined;
     const local_bytes = dirty_pages * PAGE_BYTES + tail_bytes + file_bytes;
     return { local_bytes, dirty_pages, reset_ms: performance.now() - start };
+  }
+
+  /** Random state is in the image: without this every component would draw the same numbers. */
+  #reseed(): void {
+    const { buffer } = this.#shell.module.HEAPU8;
+    for (const [words, position] of this.#randomStates) {
+      crypto.getRandomValues(new Uint32Array(buffer as ArrayBuffer, words, TWISTER_WORDS));
+      new Uint32Array(buffer, position, 1)[0] = TWISTER_WORDS;
+    }
   }
 
   #mount(): void {
@@ -354,7 +367,9 @@ export class Sandbox {
         details: { ...details, limit: "heap_bytes", bound: limit_bytes },
       };
     }
-    return { code: code ?? "GuestRaised", message: `${type}: ${message}`, details: { ...report.details, ...details } };
+    // An error of ours names itself by its code.
+    const text = code === type ? message : `${type}: ${message}`;
+    return { code: code ?? "GuestRaised", message: text, details: { ...report.details, ...details } };
   }
 
   #await(tickets: readonly number[]): void {

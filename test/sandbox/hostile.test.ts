@@ -43,7 +43,7 @@ const modes: readonly [string, readonly string[], RegExp?][] = [
   ["files", ["GuestRaised"], /No space left/],
   ["sparse file", ["GuestRaised"], /No space left/],
   ["small files", ["GuestRaised", "TimedOut"], /No space left|4000 ms/],
-  ["open files", ["GuestRaised", "TimedOut"], /open files|4000 ms/],
+  ["open files", ["GuestRaised", "TimedOut", "HeapCapExceeded"], /open files|4000 ms|heap/],
   ["triggers", ["ComponentLimitExceeded"], /limit/],
   ["long message", ["BadHostCall"], /message of \d+ bytes/],
 ];

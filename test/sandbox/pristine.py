@@ -35,10 +35,10 @@ def attempts():
         "path": lambda: sys.path.append("/planted"),
         "meta path": lambda: sys.meta_path.append(None),
         "builtin": lambda: setattr(builtins, "planted", 1),
-        "builtin replaced": lambda: setattr(builtins, "len", lambda x: 0),
+        "builtin replaced": lambda: setattr(builtins, "ascii", lambda x: ""),
         "numpy attribute": lambda: setattr(np, "planted", 1),
         "numpy function": lambda: setattr(np, "sum", lambda x: 0),
-        "json function": lambda: setattr(json, "dumps", lambda *a, **k: "0"),
+        "json function": lambda: setattr(json, "loads", lambda *a, **k: 0),
         "guest package": lambda: setattr(sys.modules["sandloom"], "planted", 1),
         "standard output": lambda: setattr(sys, "stdout", io.StringIO()),
         "files": _files,
@@ -103,7 +103,17 @@ def _callback():
     builtins.planted_callback = called
 
 
-REFUSED_FILES = ["/planted", "/lib/planted", "/usr/planted", "/dev/planted", "/proc/planted", os.path.join(os.path.dirname(np.__file__), "planted.py"), os.__file__]
+REFUSED_FILES = ["/planted", "/lib/planted", "/usr/planted", "/dev/planted", "/dev/shm/planted", "/proc/planted", "/proc/self/planted", os.path.join(os.path.dirname(np.__file__), "planted.py"), os.__file__]
+
+REFUSED_CHANGES = {
+    "/ folder": lambda: os.mkdir("/dev/folder"),
+    "/ link": lambda: os.symlink("/tmp", "/dev/link"),
+    "/ removed": lambda: os.unlink("/dev/null"),
+    "/ renamed": lambda: os.rename("/dev/zero", "/dev/one"),
+    "/ mode": lambda: os.chmod("/dev/null", 0),
+    "/ mode of a file": lambda: os.chmod(os.__file__, 0),
+    "/ folder removed": lambda: os.rmdir("/home"),
+}
 
 
 @split
@@ -119,6 +129,12 @@ def sow():
             done[name] = "planted"
         except BaseException as e:
             done[name] = f"{type(e).__name__}: {e}"
+    for name, work in REFUSED_CHANGES.items():
+        try:
+            work()
+            done[name] = "changed"
+        except OSError as e:
+            done[name] = type(e).__name__
     for path in REFUSED_FILES:
         try:
             with open(path, "w"):
@@ -157,14 +173,14 @@ def see():
         "path": sys.path,
         "meta path": [type(x).__name__ for x in sys.meta_path],
         "builtins": sorted(vars(builtins)),
-        "len": len([1, 2]),
+        "ascii": ascii("x"),
         "numpy": sorted(vars(np)),
         "sum": int(np.sum([1, 2])),
-        "json": parsed.dumps([1]),
+        "json": parsed.loads("[1]"),
         "guest package": sorted(vars(sys.modules["sandloom"])),
         "standard output": type(sys.stdout).__name__,
         "files": [_tree("/tmp"), _tree("/out"), _tree("/home")],
-        "root": sorted(os.listdir("/")),
+        "root": [sorted(os.listdir("/")), sorted(os.listdir("/dev")), sorted(os.listdir("/dev/shm"))],
         "folder": os.getcwd(),
         "open files": _open_files(),
         "at exit": atexit._ncallbacks(),

@@ -51,7 +51,7 @@ def _check_options(options):
         if name == "writes":
             if not isinstance(given, (tuple, list)) or not all(isinstance(w, str) for w in given):
                 raise TypeError("@split(writes=...) takes a tuple of parameter names, such as writes=('x',)")
-        elif name == "memory" and isinstance(given, str):
+        elif name in ("memory", "timeout") and isinstance(given, str):
             continue
         elif isinstance(given, bool) or not isinstance(given, (int, float)) or not given > 0:
             raise TypeError(f"@split({name}=...) takes a positive number, not {given!r}")

@@ -53,7 +53,7 @@ async function boot(message: Extract<ToExecutor, { type: "boot" }>): Promise<voi
   pool.image = await image;
   // The first alone, so that it is ready as early as can be; the others while it works.
   if (!(await pool.make(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
-  send({ type: "ready", image_bytes: (await parts).record.image_bytes - (await parts).record.window_bytes });
+  send({ type: "ready", image_bytes: (await parts).record.data_bytes });
   pool.target = message.sandboxes;
   while (pool.size < pool.target && (await pool.make()));
 }

@@ -56,6 +56,10 @@ export class ExecutorProcess {
     });
   }
 
+  /** The end of what it wrote to stderr: nothing, unless something is wrong. */
+  get log(): string {
+    return this.#stderr;
+  }
   get pid(): number | undefined {
     return this.#child.pid;
   }

@@ -173,13 +173,15 @@ function reserveWindow(module: EmscriptenModule): number {
   return offset;
 }
 
-function writeImage(path: string, heap: Uint8Array, window_offset: number): void {
+/** @returns how many bytes are not a hole. */
+function writeImage(path: string, heap: Uint8Array, window_offset: number): number {
   const fd = openSync(path, "w");
   ftruncateSync(fd, heap.length);
   const words = new BigUint64Array(heap.buffer, 0, heap.length / 8);
   let start = -1;
+  let data_bytes = 0;
   const flush = (end: number): void => {
-    if (start >= 0) writeSync(fd, heap, start, end - start, start);
+    if (start >= 0) data_bytes += writeSync(fd, heap, start, end - start, start);
     start = -1;
   };
   for (let at = 0; at < heap.length; at += OS_PAGE) {
@@ -200,6 +202,7 @@ function writeImage(path: string, heap: Uint8Array, window_offset: number): void
   }
   flush(heap.length);
   closeSync(fd);
+  return data_bytes;
 }
 
 export async function buildBase(prefix: string, hash: string): Promise<void> {
@@ -222,6 +225,10 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   pyodide.runPython(`sandloom.sandbox.configure(${window_offset}, ${WINDOW_BYTES})`);
   pyodide.runPython("import sandloom.warm; sandloom.warm.run(); sandloom.sandbox.freeze()");
 
+  const randomStates = JSON.parse(pyodide.runPython("sandloom.sandbox.random_states()") as string) as [
+    number,
+    number,
+  ][];
   const { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots } = nameSlots(module, loaded, mainTableEnd);
   const got: Record<string, number> = {};
   for (const [name, global] of Object.entries(inner.GOT)) got[name] = global.value as number;
@@ -251,15 +258,19 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
     };
   });
 
+  const draft = `${prefix}.${process.pid}`;
+  const data_bytes = writeImage(`${draft}.img`, module.HEAPU8, window_offset);
   const record: BaseImage = {
     format: IMAGE_FORMAT,
     hash,
     image_bytes: module.HEAPU8.length,
+    data_bytes,
     window_offset,
     window_bytes: WINDOW_BYTES,
     stackPointer: module.stackSave(),
     entryAddress,
     taskAddress,
+    randomStates,
     mainTableStart,
     mainTableEnd,
     tableLength: inner.wasmTable.length,
@@ -270,8 +281,6 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
     got: neededGot,
     libraries,
   };
-  const draft = `${prefix}.${process.pid}`;
-  writeImage(`${draft}.img`, module.HEAPU8, window_offset);
   writeFileSync(`${draft}.site.bin`, site.data);
   writeFileSync(`${draft}.site.json`, JSON.stringify(site.index));
   writeFileSync(`${draft}.glue.js`, patchedGlue());

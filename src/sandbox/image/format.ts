@@ -1,7 +1,7 @@
 /** What is recorded beside a heap image, so that a shell can be made that fits it (docs/sandboxes.md tells how and why). */
 
 /** Raised whenever a recorded field changes its meaning. */
-export const IMAGE_FORMAT = 1;
+export const IMAGE_FORMAT = 2;
 
 export interface SideModule {
   readonly name: string;
@@ -23,6 +23,8 @@ export interface BaseImage {
   readonly format: typeof IMAGE_FORMAT;
   readonly hash: string;
   readonly image_bytes: number;
+  /** Bytes of it that are not zero: what it takes in memory. */
+  readonly data_bytes: number;
   readonly window_offset: number;
   readonly window_bytes: number;
   readonly stackPointer: number;
@@ -30,6 +32,8 @@ export interface BaseImage {
   readonly entryAddress: number;
   /** Address of the callable that parses sources or loads an application. */
   readonly taskAddress: number;
+  /** Mersenne twisters that every component gets anew: address of the words, address of the position. */
+  readonly randomStates: readonly (readonly [words: number, position: number])[];
   readonly mainTableStart: number;
   readonly mainTableEnd: number;
   readonly tableLength: number;

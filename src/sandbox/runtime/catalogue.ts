@@ -6,6 +6,12 @@ import { guestPackages, pyodideDirectory } from "./paths.ts";
 /** The distributions in every base image, by their names in Pyodide's lock file, in load order. */
 export const basePackages: readonly string[] = ["numpy", "pandas", "python-dateutil", "pytz", "six"];
 
+/** Top-level names that a program may import besides the standard library and its own modules. */
+export function importablePackages(): string[] {
+  const locked = lockedPackages();
+  return ["sandloom", ...basePackages.flatMap((name) => locked[name]?.imports ?? [])];
+}
+
 export interface LockedPackage {
   readonly file_name: string;
   readonly sha256: string;

@@ -248,11 +248,11 @@ export function freezeRoot(module: EmscriptenModule): <T>(work: () => T) => T {
     const { contents } = node;
     if (contents && typeof contents === "object" && !ArrayBuffer.isView(contents))
       for (const child of Object.values(contents as Record<string, FsNode>)) freeze(child);
-    else node.stream_ops = { ...node.stream_ops, write: guarded(node.stream_ops["write"]) };
+    // Devices keep their stream operations: /dev/null and the like are written to.
+    else if ((node.mode & FILE_KIND) === REGULAR)
+      node.stream_ops = { ...node.stream_ops, write: guarded(node.stream_ops["write"]) };
   };
-  // Devices keep their stream operations: /dev/null and the like are written to.
-  for (const [name, child] of Object.entries(fs.root.contents as Record<string, FsNode>))
-    if (name !== "dev" && name !== "proc") freeze(child);
+  for (const child of Object.values(fs.root.contents as Record<string, FsNode>)) freeze(child);
   const rootOps = { ...fs.root.node_ops };
   for (const name of changes) rootOps[name] = guarded(rootOps[name]);
   fs.root.node_ops = rootOps;

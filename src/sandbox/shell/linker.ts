@@ -40,6 +40,8 @@ export class Linker {
   #names: ReadonlySet<string> = new Set();
   #handles: ReadonlySet<string> = new Set();
   #got: ReadonlyMap<string, number> = new Map();
+  /** Not the record's: the interpreter's call trampoline has taken one of those by now, and lives in it. */
+  #free: readonly number[] = [];
 
   constructor(module: EmscriptenModule, parts: ShellParts) {
     this.#module = module;
@@ -77,6 +79,7 @@ export class Linker {
       return base;
     };
     module.__tableJournal = [];
+    this.#free = [...module.freeTableIndexes];
     this.#names = new Set(Object.keys(inner.LDSO.loadedLibsByName));
     this.#handles = new Set(Object.keys(inner.LDSO.loadedLibsByHandle));
     this.#got = new Map(Object.entries(inner.GOT).map(([name, global]) => [name, global.value as number]));
@@ -135,7 +138,7 @@ export class Linker {
     const module = this.#module;
     const inner = module.__sandloom;
     const journal = module.__tableJournal as [object, number][];
-    const { tableLength, freeSlots } = this.#parts.record;
+    const { tableLength } = this.#parts.record;
     const changed = this.#top !== tableLength || journal.length > 0;
     if (changed) {
       const drop = (all: Record<string, LoadedLibrary>, keep: ReadonlySet<string>): void => {
@@ -158,9 +161,9 @@ export class Linker {
       inner.tableMirror.length = Math.min(inner.tableMirror.length, tableLength);
       this.#top = tableLength;
     }
-    if (changed || module.freeTableIndexes.length !== freeSlots.length) {
+    if (changed || module.freeTableIndexes.length !== this.#free.length) {
       module.freeTableIndexes.length = 0;
-      module.freeTableIndexes.push(...freeSlots);
+      module.freeTableIndexes.push(...this.#free);
     }
   }
 }
