@@ -65,8 +65,7 @@ export class LocalCluster implements Cluster {
   readonly #compiled = new Set<string>();
   /** Applications that are being prepared, by cache key: two runs of one application prepare it once. */
   readonly #preparing = new Map<string, Promise<Prepared>>();
-  #executor: ExecutorProcess;
-  #booted = false;
+  #running: ExecutorProcess | undefined;
   #image_bytes = 0;
   #closed = false;
 
@@ -76,7 +75,8 @@ export class LocalCluster implements Cluster {
     this.#cache = new ApplicationCache(cacheDir);
     this.#cpus = positive("cpus", options.cpus ?? availableParallelism());
     this.#memory_bytes = positive("memory_bytes", options.memory_bytes ?? Math.floor(totalmem() / 2));
-    this.#executor = this.#startExecutor();
+    // Whoever runs something at once starts the executor with its application's image; else it starts without one.
+    setTimeout(() => void (this.#closed || this.#executor()), 0);
   }
 
   get image_bytes(): number {
@@ -108,7 +108,7 @@ export class LocalCluster implements Cluster {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#executor.kill();
+    await this.#running?.kill();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,20 +117,30 @@ export class LocalCluster implements Cluster {
 
   /** What the executor holds: for tests and for `sandloom top`. */
   async stats(): Promise<ExecutorStats & { executor_pid: number | undefined }> {
-    const stats = JSON.parse(await this.#executor.request({ type: "stats" })) as ExecutorStats;
-    return { ...stats, executor_pid: this.#executor.pid };
+    const executor = this.#executor();
+    const stats = JSON.parse(await executor.request({ type: "stats" })) as ExecutorStats;
+    return { ...stats, executor_pid: executor.pid };
   }
 
-  #startExecutor(): ExecutorProcess {
-    const executor = new ExecutorProcess(this.#cacheDir, this.#base.prefix);
-    this.#booted = false;
+  /** The executor, started when there is none that lives: with the application's image if it is cached. */
+  #executor(application?: { hash: string; deltaPath: string }): ExecutorProcess {
+    if (this.#running && !this.#running.dead) return this.#running;
     this.#opened.clear();
+    if (application) this.#opened.add(application.hash);
+    const executor = new ExecutorProcess(this.#cacheDir, {
+      basePrefix: this.#base.prefix,
+      cpus: this.#cpus,
+      memory_bytes: this.#memory_bytes,
+      sandboxes: Math.ceil(this.#cpus) + SPARE_SANDBOXES,
+      ...(application ? { application } : {}),
+    });
     executor.onMessage = (message) => this.#receive(message);
     executor.onDeath = (error) => {
       const lost = [...this.#active.values()];
       this.#active.clear();
       for (const { end } of lost) end({ error, splits: {} });
     };
+    this.#running = executor;
     return executor;
   }
 
@@ -146,22 +156,12 @@ export class LocalCluster implements Cluster {
     });
   }
 
-  /** Boots the executor once, with the application's image if it is cached: then the base alone is never read. */
-  async #boot(application?: { hash: string; deltaPath: string }): Promise<void> {
+  /** An executor that has a sandbox. */
+  async #ready(application?: { hash: string; deltaPath: string }): Promise<ExecutorProcess> {
     if (this.#closed) throw new Cancelled("the cluster is closed");
-    if (this.#executor.dead) this.#executor = this.#startExecutor();
-    if (!this.#booted) {
-      this.#booted = true;
-      this.#executor.send({
-        type: "boot",
-        cpus: this.#cpus,
-        memory_bytes: this.#memory_bytes,
-        sandboxes: Math.ceil(this.#cpus) + SPARE_SANDBOXES,
-        ...(application ? { application } : {}),
-      });
-      if (application) this.#opened.add(application.hash);
-    }
-    this.#image_bytes = await this.#executor.ready;
+    const executor = this.#executor(application);
+    this.#image_bytes = await executor.ready;
+    return executor;
   }
 
   #key(source: Application | CompiledApp): string {
@@ -203,38 +203,38 @@ export class LocalCluster implements Cluster {
     const cached = this.#cache.read(key);
     if (cached) {
       const { deltaPath } = this.#cache.entry(key);
-      await this.#boot({ hash: key, deltaPath });
+      const executor = await this.#ready({ hash: key, deltaPath });
       if (!this.#opened.has(key)) {
-        await this.#executor.request({ type: "open", hash: key, deltaPath });
+        await executor.request({ type: "open", hash: key, deltaPath });
         this.#opened.add(key);
       }
       return { app: cached, sources };
     }
-    await this.#boot();
-    const app = "graph" in source ? { ...source, hash: key } : await this.#compile(source, key);
+    const executor = await this.#ready();
+    const app = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key);
+    const document = loadDocument(app, sources);
     const draft = this.#cache.draft(key);
-    await this.#executor.request({
-      type: "load",
-      hash: key,
-      document: loadDocument(app, sources),
-      deltaPath: draft.deltaPath,
-    });
-    this.#cache.commit(draft, app);
+    try {
+      await executor.request({ type: "load", hash: key, document, deltaPath: draft.deltaPath });
+      this.#cache.commit(draft, app);
+    } finally {
+      this.#cache.discard(draft);
+    }
     this.#opened.add(key);
     return { app, sources };
   }
 
-  async #compile({ name, entryFile, files }: Application, hash: string): Promise<CompiledApp> {
+  async #compile(
+    executor: ExecutorProcess,
+    { name, entryFile, files }: Application,
+    hash: string,
+  ): Promise<CompiledApp> {
     // Loaded when it is needed: a run of what is cached starts without it.
     const { compile } = await import("../compiler/index.ts");
     const packages = importablePackages();
-    const compiled = await compile({ name, entryFile, files }, (sources) => this.#parse(sources), { packages });
+    const compiled = await compile({ name, entryFile, files }, (sources) => parse(executor, sources), { packages });
     const { graph, warnings } = compiled;
     return { graph, files: compiled.files, hash, cached: false, warnings };
-  }
-
-  async #parse(files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
-    return JSON.parse(await this.#executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
   }
 
   async #carry(
@@ -254,7 +254,7 @@ export class LocalCluster implements Cluster {
     const prepared = await Promise.race([this.#prepare(app), aborted.promise]);
     const { promise, resolve: end } = Promise.withResolvers<Parameters<ActiveRun["end"]>[0]>();
     this.#active.set(id, { log, end });
-    const executor = this.#executor;
+    const executor = this.#executor();
     const onAbort = (): void => this.#cancelRun(executor, id, SandloomError.from(signal.reason));
     signal.addEventListener("abort", onAbort, { once: true });
     // The executor keeps time itself; this one is for an executor that cannot.
@@ -312,6 +312,10 @@ export class LocalCluster implements Cluster {
       void executor.kill();
     }, CANCEL_DEADLINE_MS).unref();
   }
+}
+
+async function parse(executor: ExecutorProcess, files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
+  return JSON.parse(await executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
 }
 
 function capsOf(app: CompiledApp): Record<string, ComponentCaps> {

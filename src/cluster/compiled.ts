@@ -85,6 +85,11 @@ export class ApplicationCache {
     return { folder, deltaPath };
   }
 
+  /** Removes what a draft left, if it was not committed. */
+  discard(draft: CacheEntry): void {
+    rmSync(draft.folder, { recursive: true, force: true });
+  }
+
   #prune(keep: string): void {
     const entries = readdirSync(this.#folder).map((name) => {
       const folder = join(this.#folder, name);

@@ -77,7 +77,7 @@ export function clampCpus(wanted: number, cpus: number): number {
  * bottom: so that one chain can always be finished, and with it, one after the other, all. (The banker's algorithm, with
  * "sandboxes down to the depth limit" as the claim of the one chain that is let through.)
  */
-function sandboxLeftFor(demand: Demand, capacity: Capacity): boolean {
+export function sandboxLeftFor(demand: Demand, capacity: Capacity): boolean {
   const { alive, limit_alive, deepest_alive, limit_depth } = capacity;
   if (deepest_alive === undefined || limit_depth === undefined) return alive < limit_alive;
   const bottom = Math.min(limit_depth, limit_alive);

@@ -70,7 +70,7 @@ def attempts():
 
 
 def _files():
-    for folder in ("/tmp", "/out", "/home", "/home/pyodide"):
+    for folder in ("/tmp", "/out", "/home/pyodide"):
         os.makedirs(f"{folder}/planted/deep", exist_ok=True)
         with open(f"{folder}/planted/deep/file", "w") as file:
             file.write("planted")

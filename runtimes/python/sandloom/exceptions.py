@@ -84,6 +84,8 @@ def encode(error, document):
     args = _plain(getattr(error, "args", ()))
     if args is None:
         args = (document["message"],)
+    if isinstance(error, OSError) and len(args) == 2 and type(error.filename) in (str, bytes):
+        args += (error.filename,)  # the constructor takes it, and does not keep it among args
     state = {}
     for key, value in getattr(error, "__dict__", {}).items():
         plain = None if key == "_sandloom_frames" else _plain((value,))
@@ -139,6 +141,6 @@ def _make(cls, args):
                 made = base.__new__(cls, *args)
             except TypeError:
                 continue  # of two bases, the other one's is the layout: (SandloomError, MemoryError)
-            made.args = args
+            made.args = args[:2] if base is OSError or issubclass(base, OSError) else args
             return made
     return None

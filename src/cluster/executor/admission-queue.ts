@@ -1,5 +1,5 @@
 /** The components that wait for a CPU, and the CPUs: state for the materializer's admission, which decides. */
-import { chooseNext, clampCpus, type Decision, type Demand } from "../../materializer/admission.ts";
+import { type Capacity, chooseNext, clampCpus, type Decision, type Demand, sandboxLeftFor } from "../../materializer/admission.ts";
 import type { ComponentState, RunState } from "./run-state.ts";
 
 /** A component that waits for a CPU; `demand.component` is its place in the order of all triggers. */
@@ -14,10 +14,8 @@ export interface Shortage {
   readonly reason: string;
   /** Sandboxes that the waiting ones could use at once, were they there. */
   readonly sandboxes: number;
-  /** No more components may hold a sandbox. */
-  readonly exhausted: boolean;
-  readonly alive: number;
-  readonly limit_alive: number;
+  /** Runs whose components hold all the sandboxes that they may, and wait for more. */
+  readonly exhausted: readonly RunState[];
 }
 
 export class AdmissionQueue {
@@ -52,36 +50,56 @@ export class AdmissionQueue {
   }
 
   /** The next that may go, its CPUs taken; or why none can. */
-  next(runs: Iterable<RunState>, idleSandboxes: number): { admitted: Waiting; reason: string } | Shortage | undefined {
+  next(idleSandboxes: number): { admitted: Waiting; reason: string } | Shortage | undefined {
     const [first] = this.#waiting;
     if (!first) return undefined;
-    const { alive, limit_alive, ...nesting } = nestingOf(runs);
     const candidates = idleSandboxes > 0 ? this.#waiting : this.#waiting.filter(({ demand }) => demand.resuming);
-    const decision: Decision = chooseNext(
-      candidates.map(({ demand }) => demand),
-      { cpus: this.cpus, free_cpus: this.#free_cpus, alive, limit_alive, ...nesting },
+    // The limit on sandboxes is each run's own: one that has reached it keeps no other back.
+    const fitting = candidates.filter(
+      ({ run, demand }) => !demand.needs_sandbox || sandboxLeftFor(demand, this.#capacityOf(run)),
     );
-    if (decision.admit === undefined) {
-      const wanting = this.#waiting.filter(({ demand }) => demand.needs_sandbox).length;
-      const sandboxes = Math.max(0, Math.min(wanting, Math.ceil(this.#free_cpus), limit_alive - alive));
-      const reason = candidates.length > 0 ? decision.reason : "every sandbox is in use";
-      return { first, reason, sandboxes, exhausted: wanting > 0 && alive >= limit_alive, alive, limit_alive };
-    }
+    const decision: Decision = chooseNext(demandsOf(fitting), {
+      cpus: this.cpus,
+      free_cpus: this.#free_cpus,
+      alive: 0,
+      limit_alive: Number.POSITIVE_INFINITY,
+    });
+    if (decision.admit === undefined) return this.#shortage(first, candidates, fitting.length > 0 ? decision.reason : undefined);
     const at = this.#waiting.findIndex(({ demand }) => demand.component === decision.admit);
     const admitted = this.#waiting.splice(at, 1)[0] as Waiting;
     this.#free_cpus -= clampCpus(admitted.component.cpus, this.cpus);
     return { admitted, reason: decision.reason };
   }
+
+  #shortage(first: Waiting, candidates: readonly Waiting[], lacksCpu: string | undefined): Shortage {
+    const wanting = new Map<RunState, number>();
+    for (const { run, demand } of this.#waiting)
+      if (demand.needs_sandbox) wanting.set(run, (wanting.get(run) ?? 0) + 1);
+    let sandboxes = 0;
+    for (const [run, count] of wanting) sandboxes += Math.min(count, Math.max(0, limitOf(run) - run.alive));
+    const own = candidates.filter(({ run }) => run === first.run);
+    const reason =
+      lacksCpu ??
+      (own.length > 0 ? chooseNext(demandsOf(own), this.#capacityOf(first.run)).reason : "every sandbox is in use");
+    return {
+      first,
+      reason,
+      sandboxes: Math.min(sandboxes, Math.max(0, Math.ceil(this.#free_cpus))),
+      exhausted: [...wanting.keys()].filter((run) => run.alive >= limitOf(run)),
+    };
+  }
+
+  #capacityOf(run: RunState): Capacity {
+    return {
+      cpus: this.cpus,
+      free_cpus: this.#free_cpus,
+      alive: run.alive,
+      limit_alive: limitOf(run),
+      deepest_alive: run.deepestAlive,
+      limit_depth: run.request.depth,
+    };
+  }
 }
 
-/** How many components hold a sandbox, how deep the deepest is, and how deep any run can nest. */
-function nestingOf(runs: Iterable<RunState>) {
-  const nesting = { alive: 0, limit_alive: Number.MAX_SAFE_INTEGER, deepest_alive: 0, limit_depth: 0 };
-  for (const run of runs) {
-    nesting.alive += run.alive;
-    nesting.limit_alive = Math.min(nesting.limit_alive, run.request.limits.components_alive);
-    nesting.limit_depth = Math.max(nesting.limit_depth, run.request.depth);
-    nesting.deepest_alive = Math.max(nesting.deepest_alive, run.deepestAlive);
-  }
-  return nesting;
-}
+const demandsOf = (waiting: readonly Waiting[]): Demand[] => waiting.map(({ demand }) => demand);
+const limitOf = (run: RunState): number => run.request.limits.components_alive;

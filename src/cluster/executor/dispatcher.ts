@@ -134,7 +134,7 @@ export class Dispatcher {
   /** Admits whatever the materializer lets go now. */
   #pump(): void {
     for (;;) {
-      const next = this.#queue.next(this.#runs.values(), this.pool.idle);
+      const next = this.#queue.next(this.pool.idle);
       if (!next) break;
       if (!("admitted" in next)) {
         this.#meet(next);
@@ -150,15 +150,15 @@ export class Dispatcher {
   }
 
   /** Nothing can be admitted: make sandboxes if that is what lacks, or fail what can never go on. */
-  #meet({ first, reason, sandboxes, exhausted, alive, limit_alive }: Shortage): void {
+  #meet({ first, reason, sandboxes, exhausted }: Shortage): void {
     if (reason !== this.#lastShortage) {
       this.#lastShortage = reason;
       first.run.emit({ type: "decided", what: "queue", component: first.component.id, reason });
     }
     for (let missing = sandboxes - this.pool.idle - this.pool.coming; missing > 0; missing--) void this.pool.make();
     // Every sandbox allowed is held; if nothing runs or is about to, then by components that wait for each other.
-    if (exhausted && ![...this.#runs.values()].some((run) => run.goesOn))
-      this.#fail(first.run, errors.tooManyAlive(alive, limit_alive));
+    for (const run of exhausted)
+      if (!run.goesOn) this.#fail(run, errors.tooManyAlive(run.alive, run.request.limits.components_alive));
   }
 
   #begin(run: RunState, component: ComponentState): void {

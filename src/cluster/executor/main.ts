@@ -5,7 +5,7 @@ import { SandboxCell } from "../../sandbox/cell.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import type { FromExecutor, ToExecutor } from "./protocol.ts";
+import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
 
 // A terminal's Ctrl-C reaches every process of the group: what it means is the cluster's decision.
 process.on("SIGINT", () => undefined);
@@ -16,54 +16,49 @@ const send = (message: FromExecutor): void => {
   process.send?.(message);
 };
 
-let dispatcher: Dispatcher | undefined;
-let baseImage = -1;
-const basePrefix = process.argv[2] as string;
-// What every boot needs, and nothing more, begins before the cluster has said a word: compiling, and the first thread.
-const parts = loadParts(basePrefix);
-parts.catch(() => undefined);
-const firstCell = new SandboxCell(0);
-const images = new Map<string, number>();
+const options = JSON.parse(process.argv[2] as string) as ExecutorOptions;
+const basePrefix = options.basePrefix;
+store.storeConfigure({
+  slab_bytes: 256 << 20,
+  capacity_bytes: options.memory_bytes,
+  idle_bytes: Math.min(512 << 20, options.memory_bytes),
+});
 
-async function openApplication(hash: string, deltaPath: string): Promise<number> {
-  const opened = images.get(hash);
-  if (opened !== undefined) return opened;
-  const { id } = await store.imageOpen(`${basePrefix}.img`, deltaPath);
-  images.set(hash, id);
-  return id;
+/** Images by the application's hash; the base under its own name. Each is opened once. */
+const images = new Map<string, Promise<number>>();
+const BASE = "";
+
+function openImage(hash: string, deltaPath: string | null): Promise<number> {
+  let image = images.get(hash);
+  if (!image) images.set(hash, (image = store.imageOpen(`${basePrefix}.img`, deltaPath).then(({ id }) => id)));
+  return image;
 }
 
 /** The base alone is needed only to parse and to load applications: a cached application never opens it. */
-async function openBase(): Promise<number> {
-  if (baseImage < 0) baseImage = (await store.imageOpen(`${basePrefix}.img`, null)).id;
-  return baseImage;
-}
+const openBase = (): Promise<number> => openImage(BASE, null);
 
-async function boot(message: Extract<ToExecutor, { type: "boot" }>): Promise<void> {
-  store.storeConfigure({
-    slab_bytes: 256 << 20,
-    capacity_bytes: message.memory_bytes,
-    idle_bytes: Math.min(512 << 20, message.memory_bytes),
-  });
-  const image = message.application
-    ? openApplication(message.application.hash, message.application.deltaPath)
-    : openBase();
-  dispatcher = new Dispatcher({ parts, cpus: message.cpus, send });
+// In this order: the image is read by threads of its own, the first sandbox's thread starts, and the modules compile on
+// others still, while this thread reads what they are made of.
+const { application } = options;
+const firstImage = application ? openImage(application.hash, application.deltaPath) : openBase();
+const firstCell = new SandboxCell(0);
+const parts = loadParts(basePrefix);
+const dispatcher = new Dispatcher({ parts, cpus: options.cpus, send });
+
+async function boot(): Promise<void> {
   const { pool } = dispatcher;
-  pool.image = await image;
+  pool.image = await firstImage;
   // The first alone, so that it is ready as early as can be; the others while it works.
   if (!(await pool.make(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
   send({ type: "ready", image_bytes: (await parts).record.data_bytes });
-  pool.target = message.sandboxes;
+  pool.target = options.sandboxes;
   while (pool.size < pool.target && (await pool.make()));
 }
 
 async function handle(message: ToExecutor): Promise<void> {
-  if (message.type === "boot") return boot(message);
-  if (!dispatcher) throw new InternalError("the executor has not booted");
   switch (message.type) {
     case "run": {
-      const image = images.get(message.application);
+      const image = await images.get(message.application);
       if (image === undefined) throw new InternalError(`no image is open for ${message.application}`);
       dispatcher.start(message, image);
       return;
@@ -72,7 +67,7 @@ async function handle(message: ToExecutor): Promise<void> {
       dispatcher.cancel(message.run, message.error);
       return;
     case "open":
-      dispatcher.pool.image = await openApplication(message.hash, message.deltaPath);
+      dispatcher.pool.image = await openImage(message.hash, message.deltaPath);
       return reply(message.request, "{}");
     case "load": {
       const value = await dispatcher.task({
@@ -81,7 +76,7 @@ async function handle(message: ToExecutor): Promise<void> {
         image: await openBase(),
         deltaPath: message.deltaPath,
       });
-      dispatcher.pool.image = await openApplication(message.hash, message.deltaPath);
+      dispatcher.pool.image = await openImage(message.hash, message.deltaPath);
       return reply(message.request, value);
     }
     case "parse":
@@ -106,11 +101,16 @@ function reply(request: number, value: string): void {
   send({ type: "reply", request, value });
 }
 
+function failed(error: unknown, request: number): void {
+  send({ type: "failed", request, error: SandloomError.from(error).toReport() });
+}
+
 process.on("message", (message: ToExecutor) => {
   handle(message).catch((error: unknown) => {
-    const report = SandloomError.from(error).toReport();
-    if ("request" in message) send({ type: "failed", request: message.request, error: report });
-    else if (message.type === "run") send({ type: "ended", run: message.run, error: report, splits: {} });
-    else send({ type: "failed", request: -1, error: report });
+    if ("request" in message) failed(error, message.request);
+    else if (message.type === "run")
+      send({ type: "ended", run: message.run, error: SandloomError.from(error).toReport(), splits: {} });
+    else failed(error, BOOT_REQUEST);
   });
 });
+boot().catch((error: unknown) => failed(error, BOOT_REQUEST));

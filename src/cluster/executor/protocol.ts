@@ -24,15 +24,21 @@ export interface RunRequest {
   readonly caps: Readonly<Record<string, ComponentCaps>>;
 }
 
+/** What an executor starts with: it does not wait to be told. */
+export interface ExecutorOptions {
+  readonly basePrefix: string;
+  /** The application's delta over the base, when its image is cached; its hash. */
+  readonly application?: { readonly hash: string; readonly deltaPath: string };
+  readonly cpus: number;
+  readonly memory_bytes: number;
+  /** As many sandboxes are kept. */
+  readonly sandboxes: number;
+}
+
+/** The `request` of a failure to start. */
+export const BOOT_REQUEST = -1;
+
 export type ToExecutor =
-  | {
-      readonly type: "boot";
-      /** The application's delta over the base, when its image is cached; its hash. */
-      readonly application?: { readonly hash: string; readonly deltaPath: string };
-      readonly cpus: number;
-      readonly memory_bytes: number;
-      readonly sandboxes: number;
-    }
   | { readonly type: "open"; readonly request: number; readonly hash: string; readonly deltaPath: string }
   | {
       readonly type: "load";

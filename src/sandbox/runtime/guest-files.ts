@@ -2,7 +2,7 @@
  * The guest's file systems. Site-packages and mounted folders are read-only views; the root is frozen after boot; what a guest
  * may write (/tmp, /home, /out) are fresh in-memory mounts, thrown away at every reset.
  */
-import { closeSync, type Dirent, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { closeSync, type Dirent, openSync, readdirSync, readSync, realpathSync, type Stats, statSync } from "node:fs";
 import { join, sep } from "node:path";
 import type { EmscriptenFs, EmscriptenModule, FileSystemType, FsNode, FsStream } from "./emscripten.ts";
 
@@ -161,6 +161,22 @@ export function hostFileSystem(module: EmscriptenModule, hostFolder: string): Fi
       throw new fs.ErrnoError(code === "ENOENT" ? ENOENT : code === "EACCES" || code === "EPERM" ? EACCES : EIO);
     }
   };
+  /** A link may lead out of the mounted folder: what it points to must lie inside, and be a file or a folder. */
+  const inside = (at: string): Stats | undefined => {
+    const real = realpathSync(at);
+    if (real !== folder && !real.startsWith(folder + sep)) return undefined;
+    const stat = statSync(real);
+    return stat.isDirectory() || stat.isFile() ? stat : undefined;
+  };
+  /** Listing a folder looks up everything in it: one name that cannot be looked up would hide all others. */
+  const shown = (at: string, entry: Dirent): boolean => {
+    if (!entry.isSymbolicLink()) return entry.isFile() || entry.isDirectory();
+    try {
+      return inside(join(at, entry.name)) !== undefined;
+    } catch {
+      return false;
+    }
+  };
   const nodeOps = {
     ...readOnlyOps(fs),
     getattr: (node: FsNode) => {
@@ -172,7 +188,7 @@ export function hostFileSystem(module: EmscriptenModule, hostFolder: string): Fi
       ".",
       "..",
       ...guard(() => readdirSync(path(node), { withFileTypes: true }))
-        .filter(plain)
+        .filter((entry) => shown(path(node), entry))
         .map((e) => e.name),
     ],
   };
@@ -209,11 +225,8 @@ export function hostFileSystem(module: EmscriptenModule, hostFolder: string): Fi
       ),
   };
   function make(parent: FsNode | null, name: string, at: string): FsNode {
-    // A link may lead out of the mounted folder: what it points to must lie inside.
-    const real = guard(() => realpathSync(at));
-    if (real !== folder && !real.startsWith(folder + sep)) throw new fs.ErrnoError(EACCES);
-    const stat = guard(() => statSync(real));
-    if (!stat.isDirectory() && !stat.isFile()) throw new fs.ErrnoError(EACCES);
+    const stat = guard(() => inside(at));
+    if (!stat) throw new fs.ErrnoError(EACCES);
     const node = fs.createNode(parent, name, stat.isDirectory() ? 0o40555 : 0o100444, 0);
     paths.set(node, at);
     node.node_ops = nodeOps;
@@ -222,8 +235,6 @@ export function hostFileSystem(module: EmscriptenModule, hostFolder: string): Fi
   }
   return { mount: () => make(null, "/", folder) };
 }
-
-const plain = (entry: Dirent): boolean => entry.isFile() || entry.isDirectory() || entry.isSymbolicLink();
 
 /**
  * From here on nothing under the root can be made, renamed, removed or changed; mounts keep their own rules. The answer runs
