@@ -68,7 +68,7 @@ for (const [label, size] of [
   const region = native.regionAllocate(account, size);
   for (const writable of [false, true]) {
     const cycle = (touched_bytes) => () => {
-      const offset = space.attach(region, writable);
+      const offset = space.attach(region, writable, false);
       for (let at = offset; at < offset + touched_bytes; at += 4096) {
         if (writable) bytes[at] = 1;
         else sum += bytes[at];

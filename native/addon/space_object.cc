@@ -108,7 +108,8 @@ Napi::Value SpaceObject::privateBytes(const Napi::CallbackInfo& info) {
 
 // Attaching and detaching stay inside the window and do not depend on the length, so they work on a memory that grew.
 Napi::Value SpaceObject::attach(const Napi::CallbackInfo& info) {
-  const std::size_t offset = space_->attach(sizeArgument(info[0], "region"), booleanArgument(info[1], "writable"));
+  const std::size_t offset = space_->attach(
+      sizeArgument(info[0], "region"), booleanArgument(info[1], "writable"), booleanArgument(info[2], "populate"));
   return Napi::Number::New(info.Env(), asValue(offset));
 }
 

@@ -116,10 +116,10 @@ export interface Space {
   /** Memory outside the window that this sandbox does not share. */
   privateBytes(): number;
   /**
-   * The offset at which the region now lies. Attaching again counts up; asking for `writable` later turns the mapping
+   * The offset at which the region now lies. `populate`: it will be used at once, so its pages are mapped now. Attaching again counts up; asking for `writable` later turns the mapping
    * writable in place, or throws `StrayWriteError` if it was written to before.
    */
-  attach(region: number, writable: boolean): number;
+  attach(region: number, writable: boolean, populate: boolean): number;
   /** Counts down; at zero zeros take the region's place. */
   detach(region: number): void;
   /** Regions attached read-only, now or since the last `reset` or `mapImage`, that were written to all the same. */

@@ -268,7 +268,7 @@ export class Sandbox {
         return replyMessage([task.kind], task.regions, task.payload, task.name);
       case OP.allocate: {
         const region = store.regionAllocate(task.settings.account, frame.a);
-        const address = this.#memory.attach(region, true);
+        const address = this.#memory.attach(region, true, true);
         const made = { region, bytes: store.regionInfo(region).bytes, copied_bytes: frame.b, at_ms: now_ms() };
         store.regionRelease(region);
         this.#made.push({ ...made, name: Buffer.from(frame.rest()).toString() });
@@ -278,7 +278,9 @@ export class Sandbox {
         const { a: region, b: writable } = frame;
         const info = store.regionInfo(region);
         if (info.account !== task.settings.account) throw new RangeError(`region ${region} is not of this run`);
-        return replyWords(this.#memory.attach(region, writable !== 0), info.bytes);
+        // What a component was triggered with it looks at; a result it may only hand on.
+        const given = task.regions.some((use) => use.region === region);
+        return replyWords(this.#memory.attach(region, writable !== 0, given), info.bytes);
       }
       case OP.detach:
         this.#memory.detach(frame.a);

@@ -14,7 +14,11 @@ export interface Compared {
 /** A program's end: what it returned, or the type and text of what it raised. */
 type End = { readonly value: unknown } | { readonly error: { readonly type: string; readonly message: string } };
 
-export async function bothWorlds(bench: Bench, python: CPython, { files, event }: Compared): Promise<{ ours: End; theirs: End; trace: string }> {
+export async function bothWorlds(
+  bench: Bench,
+  python: CPython,
+  { files, event }: Compared,
+): Promise<{ ours: End; theirs: End; trace: string }> {
   const app = bench.write(files);
   const outDir = join(app, "out");
   const { value, error } = await bench.run(app, { event, outDir });
@@ -23,10 +27,13 @@ export async function bothWorlds(bench: Bench, python: CPython, { files, event }
   let splits: RunRecord["splits"] = {};
   if (error) {
     const { type, message } = error.details as { type?: string; message?: string };
-    ours = { error: type === undefined ? { type: error.code, message: error.message } : { type, message: String(message) } };
+    ours = {
+      error: type === undefined ? { type: error.code, message: error.message } : { type, message: String(message) },
+    };
     trace = `${error.code}: ${error.message}\n${JSON.stringify(error.details, null, 1)}`;
   }
-  if (!error || error.code === "GuestRaised") splits = (JSON.parse(readFileSync(join(outDir, "run.json"), "utf8")) as RunRecord).splits;
+  if (!error || error.code === "GuestRaised")
+    splits = (JSON.parse(readFileSync(join(outDir, "run.json"), "utf8")) as RunRecord).splits;
   const plain = await python.run(app, { event, splits });
   const theirs: End = plain.error ? { error: plain.error } : { value: plain.value };
   return { ours, theirs, trace: `${trace}\n${plain.trace ?? ""}` };

@@ -172,7 +172,10 @@ class Generator {
     const event = { n: r.int(0, 40), flag: r.chance(0.5) };
     if (!r.chance(0.3)) return { files: { "app.py": [PRELUDE, ...parts, main].join("\n\n") }, event };
     const names = [...leaves, ...inner, ...helpers].map(({ name }) => name);
-    const own = "fill double shift middle both_ends head halve climb fib small pair weighted frame tidy plain AppError SIZES np pd".split(" ");
+    const own =
+      "fill double shift middle both_ends head halve climb fib small pair weighted frame tidy plain AppError SIZES np pd".split(
+        " ",
+      );
     const imports = `from parts import ${[...own, ...names].join(", ")}\nfrom sandloom import remote, split\n`;
     return { files: { "app.py": [imports, main].join("\n\n"), "parts.py": [PRELUDE, ...parts].join("\n\n") }, event };
   }
@@ -196,9 +199,13 @@ class Generator {
     });
     const lines = Array.from({ length: this.#random.int(0, 3) }, () => this.#statement(scope, 1, false)).flat();
     const result = this.#fresh(gives, this.#expression(gives, scope, 2));
-    const head = component ? [this.#random.pick(["@split", "@split", "@split()", "@split(cpu=1)", '@split(memory="512MiB", timeout=60)'])] : [];
+    const head = component
+      ? [this.#random.pick(["@split", "@split", "@split()", "@split(cpu=1)", '@split(memory="512MiB", timeout=60)'])]
+      : [];
     const defaults = component && takes.at(-1) === "N" && this.#random.chance(0.3) ? "=4" : "";
-    return [...head, `def ${name}(${parameters.join(", ")}${defaults}):`, ...lines, `    return ${result}`, ""].join("\n");
+    return [...head, `def ${name}(${parameters.join(", ")}${defaults}):`, ...lines, `    return ${result}`, ""].join(
+      "\n",
+    );
   }
 
   #main(callable: readonly Signature[]): string {
@@ -240,7 +247,16 @@ class Generator {
   #slice(scope: Scope): string {
     const r = this.#random;
     const name = r.pick(scope.remote);
-    return r.pick([name, name, `${name}[${r.int(0, 4)}:]`, `${name}[:${r.int(1, 9)}]`, `${name}[${r.int(0, 3)}:${r.int(4, 9)}]`, `${name}[::2]`, `${name}[1::2]`, `${name}[::-1]`]);
+    return r.pick([
+      name,
+      name,
+      `${name}[${r.int(0, 4)}:]`,
+      `${name}[:${r.int(1, 9)}]`,
+      `${name}[${r.int(0, 3)}:${r.int(4, 9)}]`,
+      `${name}[::2]`,
+      `${name}[1::2]`,
+      `${name}[::-1]`,
+    ]);
   }
 
   #statement(scope: Scope, depth: number, main: boolean): string[] {
@@ -248,14 +264,24 @@ class Generator {
     const pad = "    ".repeat(depth);
     const kinds = ["assign", "assign", "if", "loop"];
     if (main) kinds.push("assign", "parallel", "try", "try", "fan-out", "recursion");
-    if (main && scope.remote.length > 0) kinds.push("write", "write", "writers", "writers", "alias", "climb", "in-place");
+    if (main && scope.remote.length > 0)
+      kinds.push("write", "write", "writers", "writers", "alias", "climb", "in-place");
     switch (r.pick(kinds)) {
       case "if": {
         const [kind, name] = this.#bound(scope);
         if (name === undefined) return this.#assign(scope, pad);
-        const condition = r.pick([`${this.#expression("N", scope, 1)} % 2 == 0`, `${name} is not None`, ...(main ? ['event["flag"]'] : [])]);
-        const lines = [`${pad}if ${condition}:`, `${pad}    ${name} = ${this.#fresh(kind, this.#expression(kind, scope, 2))}`];
-        return r.chance(0.5) ? lines : [...lines, `${pad}else:`, `${pad}    ${name} = ${this.#fresh(kind, this.#expression(kind, scope, 2))}`];
+        const condition = r.pick([
+          `${this.#expression("N", scope, 1)} % 2 == 0`,
+          `${name} is not None`,
+          ...(main ? ['event["flag"]'] : []),
+        ]);
+        const lines = [
+          `${pad}if ${condition}:`,
+          `${pad}    ${name} = ${this.#fresh(kind, this.#expression(kind, scope, 2))}`,
+        ];
+        return r.chance(0.5)
+          ? lines
+          : [...lines, `${pad}else:`, `${pad}    ${name} = ${this.#fresh(kind, this.#expression(kind, scope, 2))}`];
       }
       case "loop": {
         const [kind, name] = this.#bound(scope);
@@ -280,8 +306,17 @@ class Generator {
           `out.append([head(p, i + ${r.int(0, 3)}) for i, p in enumerate(split(${array}, ${r.int(2, 4)}))])`,
           `out.append(sum(head(${array}, n) for n in (3, ${r.int(0, 7)}, ${r.int(0, 7)})))`,
         ]);
-        const handler = r.pick([`out.append([type(e).__name__, str(e)])`, `out.append(list(e.args))`, `out.append(getattr(e, "value", None))`]);
-        const last = r.pick([[], [], [`${pad}else:`, `${pad}    out.append("fine")`], [`${pad}finally:`, `${pad}    out.append("done")`]]);
+        const handler = r.pick([
+          `out.append([type(e).__name__, str(e)])`,
+          `out.append(list(e.args))`,
+          `out.append(getattr(e, "value", None))`,
+        ]);
+        const last = r.pick([
+          [],
+          [],
+          [`${pad}else:`, `${pad}    out.append("fine")`],
+          [`${pad}finally:`, `${pad}    out.append("done")`],
+        ]);
         // What is not caught ends the program: both must end alike.
         return [`${pad}try:`, `${pad}    ${body}`, `${pad}except ${caught} as e:`, `${pad}    ${handler}`, ...last];
       }
@@ -302,23 +337,38 @@ class Generator {
         ];
       }
       case "recursion":
-        return [`${pad}out.append(${r.pick([`fib(${r.int(2, 5)})`, `halve(${this.#expression("A", scope, 1)}, ${r.int(1, 3)})`])})`];
+        return [
+          `${pad}out.append(${r.pick([`fib(${r.int(2, 5)})`, `halve(${this.#expression("A", scope, 1)}, ${r.int(1, 3)})`])})`,
+        ];
       case "write": {
         const target = this.#slice(scope);
         const value = this.#expression("N", scope, 1);
-        return [pad + r.pick([`fill(${target}, ${value})`, `double(${target})`, `out.append(shift(${target}, ${this.#slice(scope)}, ${value}))`, `fill(${target}, ${value}); double(${target})`])];
+        return [
+          pad +
+            r.pick([
+              `fill(${target}, ${value})`,
+              `double(${target})`,
+              `out.append(shift(${target}, ${this.#slice(scope)}, ${value}))`,
+              `fill(${target}, ${value}); double(${target})`,
+            ]),
+        ];
       }
       case "writers": {
         const n = r.int(2, 4);
         const lines = Array.from({ length: r.int(2, 4) }, () => {
           const name = this.#name("v");
-          const reads = r.pick([`halve(${this.#slice(scope)}, 1)`, `shift(${this.#slice(scope)}, ${this.#slice(scope)}, ${r.int(0, 9)})`]);
+          const reads = r.pick([
+            `halve(${this.#slice(scope)}, 1)`,
+            `shift(${this.#slice(scope)}, ${this.#slice(scope)}, ${r.int(0, 9)})`,
+          ]);
           return r.pick([
             [`fill(${this.#slice(scope)}, ${r.int(1, 9)})`],
             [`double(${this.#slice(scope)})`],
             [`${name} = ${reads}`, `out.append(${name})`],
             [`[fill(p, i) for i, p in enumerate(split(${this.#slice(scope)}, ${n}))]`],
-            [`out.append([shift(p, q, 1.0) for p, q in zip(split(${r.pick(scope.remote)}, ${n}), split(${this.#slice(scope)}, ${n}))])`],
+            [
+              `out.append([shift(p, q, 1.0) for p, q in zip(split(${r.pick(scope.remote)}, ${n}), split(${this.#slice(scope)}, ${n}))])`,
+            ],
             [`[double(p) for p in split(${this.#slice(scope)})]`],
           ]);
         }).flat();
@@ -340,7 +390,13 @@ class Generator {
         return [`${pad}climb(${this.#slice(scope)}, ${r.int(1, 3)})`];
       case "in-place": {
         const target = this.#slice(scope);
-        return [pad + r.pick([`${target}${target.endsWith("]") ? "" : "[:]"} += ${r.int(1, 9)}.0`, `${r.pick(scope.remote)}[0:1] = ${this.#expression("N", scope, 1)}`])];
+        return [
+          pad +
+            r.pick([
+              `${target}${target.endsWith("]") ? "" : "[:]"} += ${r.int(1, 9)}.0`,
+              `${r.pick(scope.remote)}[0:1] = ${this.#expression("N", scope, 1)}`,
+            ]),
+        ];
       }
       default:
         return this.#assign(scope, pad);
@@ -373,7 +429,8 @@ class Generator {
   #leafCall(scope: Scope): { kind: Kind; text: string } {
     const { name, takes, gives } = this.#random.pick(scope.callable);
     // Names and constants only: that is what consecutive calls run side by side with.
-    const simple = (kind: Kind): string => (scope.names[kind].length > 0 ? this.#random.pick(scope.names[kind]) : this.#constant(kind));
+    const simple = (kind: Kind): string =>
+      scope.names[kind].length > 0 ? this.#random.pick(scope.names[kind]) : this.#constant(kind);
     return { kind: gives, text: `${name}(${takes.map(simple).join(", ")})` };
   }
 
@@ -385,9 +442,14 @@ class Generator {
     if (fitting.length === 0 || scope.calls <= 0) return undefined;
     scope.calls--;
     const { name, takes } = r.pick(fitting);
-    const rest = takes.slice(1).map((kind) => `, ${scope.names[kind].length > 0 ? r.pick(scope.names[kind]) : this.#constant(kind)}`);
+    const rest = takes
+      .slice(1)
+      .map((kind) => `, ${scope.names[kind].length > 0 ? r.pick(scope.names[kind]) : this.#constant(kind)}`);
     const first = takes[0] as Kind;
-    const items = first === "N" ? this.#expression("L", scope, depth - 1) : `split(${this.#expression(first, scope, depth - 1)}${r.pick(["", "", ", 2", ", 3"])})`;
+    const items =
+      first === "N"
+        ? this.#expression("L", scope, depth - 1)
+        : `split(${this.#expression(first, scope, depth - 1)}${r.pick(["", "", ", 2", ", 3"])})`;
     const each = `${name}(p${rest.join("")}) for p in ${items}`;
     switch (gives) {
       case "A":
@@ -402,6 +464,7 @@ class Generator {
       case "S":
         return `"".join(${each})`;
       case "F":
+      default:
         return `tidy(pd.concat([frame(2), *[${each}]], ignore_index=True))`;
     }
   }
@@ -410,7 +473,12 @@ class Generator {
     const r = this.#random;
     switch (kind) {
       case "A":
-        return r.pick([`np.arange(${r.int(0, 12)}.0)`, `np.ones(${r.int(1, 30)})`, `np.array([${r.int(0, 9)}.0, ${r.int(0, 9)}.0])`, `np.full(${r.int(1, 5)}, 4.0)`]);
+        return r.pick([
+          `np.arange(${r.int(0, 12)}.0)`,
+          `np.ones(${r.int(1, 30)})`,
+          `np.array([${r.int(0, 9)}.0, ${r.int(0, 9)}.0])`,
+          `np.full(${r.int(1, 5)}, 4.0)`,
+        ]);
       case "N":
         return String(r.int(0, 9));
       case "L":
@@ -420,6 +488,7 @@ class Generator {
       case "S":
         return r.pick(['"abc"', '"é€😀"', '""', '"x y"']);
       case "F":
+      default:
         return `frame(${r.int(0, 9)})`;
     }
   }
@@ -490,7 +559,8 @@ class Generator {
           () => `",".join(str(x) for x in ${of("L")})[:12]`,
           () => `"".join(sorted(${of("D")}))[:12]`,
         ])();
-      case "F": {
+      case "F":
+      default: {
         const f = of("F");
         return r.pick([
           () => `tidy(${f})`,

@@ -135,6 +135,9 @@ describe("a value that cannot be handed between components", () => {
       "from sandloom import split\n\n@split\ndef f(x):\n    return x\n\ndef main(event):\n    return f(lambda: 1)\n",
     );
     expect(error?.code).toBe("UnsupportedValue");
-    expect(error?.details).toMatchObject({ type: "UnsupportedValue", frames: [{ file: "app.py", line: 8, function: "main" }] });
+    expect(error?.details).toMatchObject({
+      type: "UnsupportedValue",
+      frames: [{ file: "app.py", line: 8, function: "main" }],
+    });
   });
 });

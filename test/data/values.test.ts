@@ -80,7 +80,8 @@ describe("a value of every kind", () => {
   });
 
   test.each(ways.slice(1))("arrives as it was sent: %s", (way) => {
-    const column = (of: string): Record<string, unknown> => Object.fromEntries(Object.entries(ours).map(([name, row]) => [name, row[of]]));
+    const column = (of: string): Record<string, unknown> =>
+      Object.fromEntries(Object.entries(ours).map(([name, row]) => [name, row[of]]));
     expect(column(way)).toEqual(column("here"));
   });
 

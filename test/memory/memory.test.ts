@@ -41,9 +41,9 @@ def main(event):
 `);
     expect(outcome.error).toBeUndefined();
     expect(outcome.value).toEqual([5, 5, 6, 7, 8, 7]);
-    expect(eventsOf(outcome, "memory-made").map(({ name, bytes, copied_bytes }) => ({ name, bytes, copied_bytes }))).toEqual([
-      { name: "main.x", bytes: 8_003_584, copied_bytes: 0 },
-    ]);
+    expect(
+      eventsOf(outcome, "memory-made").map(({ name, bytes, copied_bytes }) => ({ name, bytes, copied_bytes })),
+    ).toEqual([{ name: "main.x", bytes: 8_003_584, copied_bytes: 0 }]);
   });
 
   test("do not change under a reader's stray write through ctypes, which fails the run by name", async () => {
@@ -143,7 +143,8 @@ def main(event):
   });
 
   test("are freed with their last reference, while the run goes on", async () => {
-    const outcome = await bench.runSource(`
+    const outcome = await bench.runSource(
+      `
 import numpy as np
 from sandloom import remote, split
 
@@ -158,7 +159,10 @@ def main(event):
     for _ in range(12):
         x = step(x)
     return float(x[0])
-`, {}, { limits: { memory_bytes: 40 * MIB } });
+`,
+      {},
+      { limits: { memory_bytes: 40 * MIB } },
+    );
     // 13 arrays of 8 MiB pass through a cap of 40.
     expect(outcome.error).toBeUndefined();
     expect(outcome.value).toBe(12);
@@ -172,7 +176,8 @@ def main(event):
   });
 
   test("are freed while the run goes on also when the component that held them failed", async () => {
-    const outcome = await bench.runSource(`
+    const outcome = await bench.runSource(
+      `
 import numpy as np
 from sandloom import remote, split
 
@@ -191,7 +196,10 @@ def main(event):
         except ValueError as e:
             caught += 1
     return caught
-`, {}, { limits: { memory_bytes: 20 * MIB } });
+`,
+      {},
+      { limits: { memory_bytes: 20 * MIB } },
+    );
     expect(outcome.error).toBeUndefined();
     expect(outcome.value).toBe(8);
   });
@@ -270,7 +278,9 @@ def main(event):
     codes.push((await bench.runSource(source, { mode: "sleep" }, { signal: AbortSignal.timeout(500) })).error?.code);
     expect(codes).toEqual(["GuestRaised", "SandboxDied", "TimedOut", "Cancelled"]);
     // A failed run is answered before its threads are gone; its memory follows them.
-    await expect.poll(() => bench.cluster.stats(), { timeout: 10_000 }).toMatchObject({ regions: 0, accounts: 0, used_bytes: 0 });
+    await expect
+      .poll(() => bench.cluster.stats(), { timeout: 10_000 })
+      .toMatchObject({ regions: 0, accounts: 0, used_bytes: 0 });
     expect(await bench.valueOf(source, { mode: "ok" })).toBe(3 * (4_999_950_000 + 100_000));
   });
 });

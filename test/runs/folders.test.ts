@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { writeCompiled } from "../../src/cli/output-folder.ts";
-import { eventsOf, useBench } from "../support/running.ts";
+import { eventsOf, framesOf, useBench } from "../support/running.ts";
 
 const SOURCE = `
 import numpy as np
@@ -64,13 +64,29 @@ const GRAPH = {
   imports: [],
   modules: [{ name: "shapes", path: "modules/shapes.py" }],
   components: [
-    { kind: "compute", name: "main", program: "components/main.py", entry: true, parameters: ["event"], writes: [], caps: {} },
-    { kind: "compute", name: "add", program: "components/add.py", entry: false, parameters: ["x", "by"], writes: ["x"], caps: { timeout_ms: 5000 } },
+    {
+      kind: "compute",
+      name: "main",
+      program: "components/main.py",
+      entry: true,
+      parameters: ["event"],
+      writes: [],
+      caps: {},
+    },
+    {
+      kind: "compute",
+      name: "add",
+      program: "components/add.py",
+      entry: false,
+      parameters: ["x", "by"],
+      writes: ["x"],
+      caps: { timeout_ms: 5000 },
+    },
     { kind: "memory", name: "main.x", origin: "remote.empty" },
   ],
   relations: [
     { kind: "trigger", from: "main", to: "add", mode: "fan-out", reason: "written by hand" },
-    { kind: "communicate", compute: "add", memory: "main.x", parameter: "x", access: "read-write" },
+    { kind: "communicate", compute: "add", memory: "main.x", parameter: "x", access: "read-write", range: "rows" },
   ],
 };
 
@@ -86,9 +102,14 @@ describe("a compiled folder", () => {
     expect(direct.value).toBe(499_500 * 6);
     expect(again.value).toBe(direct.value);
     expect(again.record?.splits).toEqual(direct.record?.splits);
-    const failed = [await bench.run(app, { event: {} }), await bench.run(compiled, { event: {} })].map(({ error }) => error?.details);
-    expect(failed[1]).toMatchObject({ type: "KeyError", frames: [{ file: "app.py", line: 15, function: "main" }] });
-    expect((failed[0]?.["frames"] as unknown[]).length).toBe((failed[1]?.["frames"] as unknown[]).length);
+    const failed = [await bench.run(app, { event: {} }), await bench.run(compiled, { event: {} })].map(({ error }) =>
+      framesOf(error),
+    );
+    const places = failed.map((frames) => frames.map(({ file, line, function: name }) => [file, line, name]));
+    expect(places[1]).toEqual(places[0]);
+    expect(places[0]?.[0]).toEqual(["app.py", 15, "main"]);
+    // The source's own text, where it is at hand.
+    expect(failed[0]?.[0]?.text).toMatch(/^\[scaled\(a, b, by=event\["by"\]\)/);
   });
 
   test("written by hand runs too: transports, triggers and writes of the low-level API", async () => {
@@ -102,11 +123,20 @@ describe("a compiled folder", () => {
     }
     const sums = [0, 10, 20].map((a) => x.slice(a, a + 10).reduce((sum, value) => sum + value, 0));
     expect(outcome.value).toEqual({ sums, x });
-    expect(eventsOf(outcome, "memory-made").map(({ name, copied_bytes }) => [name, copied_bytes])).toEqual([["main.x", 0]]);
+    expect(eventsOf(outcome, "memory-made").map(({ name, copied_bytes }) => [name, copied_bytes])).toEqual([
+      ["main.x", 0],
+    ]);
   });
 
   test.each([
-    ["a component without its program", { ...GRAPH, components: [...GRAPH.components, { ...GRAPH.components[1], name: "gone", program: "components/gone.py" }] }, /components\/gone\.py of gone, which does not exist/],
+    [
+      "a component without its program",
+      {
+        ...GRAPH,
+        components: [...GRAPH.components, { ...GRAPH.components[1], name: "gone", program: "components/gone.py" }],
+      },
+      /components\/gone\.py of gone, which does not exist/,
+    ],
     ["another format", { ...GRAPH, format: "sandloom-graph/9" }, /no resource graph: \/format/],
     ["an unknown property", { ...GRAPH, extra: 1 }, /no resource graph/],
   ])("with %s is refused by name", async (_, graph, text) => {
@@ -180,21 +210,28 @@ def main(event):
       { mounts: [{ host, guest: "/data" }] },
     );
     if (outcome.error) throw outcome.error;
-    const [first, second] = outcome.value as Record<string, unknown>[];
+    const [first = {}, second] = outcome.value as Record<string, unknown>[];
     expect(second).toEqual(first);
     expect(first).toMatchObject({ text: "inside", frame: { k: [1], v: [2] }, link: "inside" });
-    expect(first?.["list"]).toEqual(["a.txt", "good-link", "sub"]);
-    for (const what of first?.["bad"] as string[]) expect(what).toMatch(/Error$/);
-    for (const what of first?.["writes"] as string[]) expect(what).toMatch(/Error$/);
+    expect(first["list"]).toEqual(["a.txt", "good-link", "sub"]);
+    for (const what of first["bad"] as string[]) expect(what).toMatch(/Error$/);
+    for (const what of first["writes"] as string[]) expect(what).toMatch(/Error$/);
     expect(readFileSync(join(host, "a.txt"), "utf8")).toBe("inside");
     // The next run without the mount does not see it.
     expect(await bench.valueOf(`import os\n\n\ndef main(event):\n    return os.path.exists("/data")\n`)).toBe(false);
   });
 
-  test.each([["/"], ["/lib"], ["/dev/x"], ["/tmp"], ["relative"], ["/a/../b"]])("are not mounted at %s", async (guest) => {
-    const { error } = await bench.runSource("def main(event):\n    return 1\n", {}, { mounts: [{ host: bench.folder, guest }] });
-    expect(error?.code).toBe("BadInput");
-  });
+  test.each([["/"], ["/lib"], ["/dev/x"], ["/tmp"], ["relative"], ["/a/../b"]])(
+    "are not mounted at %s",
+    async (guest) => {
+      const { error } = await bench.runSource(
+        "def main(event):\n    return 1\n",
+        {},
+        { mounts: [{ host: bench.folder, guest }] },
+      );
+      expect(error?.code).toBe("BadInput");
+    },
+  );
 
   test("that the entry writes to /out come back as artifacts; arrays and frames of the result lie beside them", async () => {
     const outDir = join(bench.folder, "result");
@@ -222,8 +259,14 @@ def main(event):
       n: 7,
       s: [0.5, true, null],
     });
-    expect(artifacts.map(({ path }) => path).toSorted()).toEqual(["artifacts/deep/er/a.bin", "artifacts/result.csv", "artifacts/result.npy"]);
-    expect([...readFileSync(join(outDir, "artifacts/deep/er/a.bin"))]).toEqual(Array.from({ length: 256 }, (_, i) => i));
+    expect(artifacts.map(({ path }) => path).toSorted()).toEqual([
+      "artifacts/deep/er/a.bin",
+      "artifacts/result.csv",
+      "artifacts/result.npy",
+    ]);
+    expect([...readFileSync(join(outDir, "artifacts/deep/er/a.bin"))]).toEqual(
+      Array.from({ length: 256 }, (_, i) => i),
+    );
     expect(readFileSync(join(outDir, "artifacts/result.csv"), "utf8")).toBe("a\n1\n2\n");
   });
 
@@ -241,7 +284,8 @@ def main(event):
   test("an event that is no JSON value is refused", async () => {
     const endless: Record<string, unknown> = {};
     endless["self"] = endless;
-    for (const event of [endless, () => 1, 1n]) expect((await bench.runSource("def main(event):\n    return 1\n", event)).error?.code).toBe("BadInput");
+    for (const event of [endless, () => 1, 1n])
+      expect((await bench.runSource("def main(event):\n    return 1\n", event)).error?.code).toBe("BadInput");
     expect(await bench.valueOf("def main(event):\n    return event\n", null)).toBeNull();
     expect(await bench.valueOf("def main(event):\n    return event\n", [1, "ü"])).toEqual([1, "ü"]);
   });

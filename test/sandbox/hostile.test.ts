@@ -5,7 +5,13 @@ import { eventsOf, outcomeOf, useBench } from "../support/running.ts";
 
 const APP = readFileSync(join(import.meta.dirname, "hostile.py"), "utf8");
 const MIB = 1024 * 1024;
-const limits = { run_timeout_ms: 4000, heap_bytes: 400 * MIB, file_bytes: 50 * MIB, output_bytes: MIB, components_pending: 200 };
+const limits = {
+  run_timeout_ms: 4000,
+  heap_bytes: 400 * MIB,
+  file_bytes: 50 * MIB,
+  output_bytes: MIB,
+  components_pending: 200,
+};
 
 const GOOD = `
 import numpy as np
@@ -72,12 +78,25 @@ describe("a component that does harm", () => {
   });
 
   test("errors of limits say which limit, its bound and the value", async () => {
-    const details = async (mode: string): Promise<unknown> => (await bench.runSource(APP, { mode }, { limits })).error?.details;
-    expect(await details("prints")).toMatchObject({ limit: "output_bytes", bound: MIB, value: expect.any(Number) as number });
+    const details = async (mode: string): Promise<unknown> =>
+      (await bench.runSource(APP, { mode }, { limits })).error?.details;
+    expect(await details("prints")).toMatchObject({
+      limit: "output_bytes",
+      bound: MIB,
+      value: expect.any(Number) as number,
+    });
     expect(await details("memory")).toMatchObject({ limit: "heap_bytes", bound: 400 * MIB });
     expect(await details("sleep")).toMatchObject({ limit: "run_timeout_ms", bound: 4000 });
-    expect(await details("triggers")).toMatchObject({ limit: "components_pending", bound: 200, value: expect.any(Number) as number });
-    expect(await details("long message")).toMatchObject({ limit: "message_bytes", bound: 64 * MIB, value: expect.any(Number) as number });
+    expect(await details("triggers")).toMatchObject({
+      limit: "components_pending",
+      bound: 200,
+      value: expect.any(Number) as number,
+    });
+    expect(await details("long message")).toMatchObject({
+      limit: "message_bytes",
+      bound: 64 * MIB,
+      value: expect.any(Number) as number,
+    });
   });
 });
 
@@ -138,7 +157,9 @@ describe("an executor", () => {
       expect(eventsOf(outcome, "run-ended")).toMatchObject([{ outcome: "cancelled" }]);
       expect(eventsOf(outcome, "component-ended").map((event) => event.outcome)).toEqual(["cancelled", "cancelled"]);
     }
-    await expect.poll(() => bench.cluster.stats(), { timeout: 10_000 }).toMatchObject({ regions: 0, accounts: 0, used_bytes: 0 });
+    await expect
+      .poll(() => bench.cluster.stats(), { timeout: 10_000 })
+      .toMatchObject({ regions: 0, accounts: 0, used_bytes: 0 });
     expect(await pidOf(bench)).toBe(pid);
     await expect.poll(() => memfdsOf(pid), { timeout: 10_000 }).toBeLessThanOrEqual(before);
     expect(await bench.valueOf(GOOD)).toBe(GOOD_VALUE);

@@ -10,8 +10,12 @@ type Seen = Record<string, unknown>;
 
 /** The sandboxes in which a component ran. */
 function sandboxesOf(outcome: Outcome, name: string): Set<number> {
-  const ids = new Set(eventsOf(outcome, "component-triggered").flatMap((event) => (event.name === name ? [event.component] : [])));
-  return new Set(eventsOf(outcome, "component-started").flatMap(({ component, sandbox }) => (ids.has(component) ? [sandbox] : [])));
+  const ids = new Set(
+    eventsOf(outcome, "component-triggered").flatMap((event) => (event.name === name ? [event.component] : [])),
+  );
+  return new Set(
+    eventsOf(outcome, "component-started").flatMap(({ component, sandbox }) => (ids.has(component) ? [sandbox] : [])),
+  );
 }
 
 describe("a sandbox is pristine for every component", () => {
@@ -76,7 +80,10 @@ def main(event):
   });
 
   test("random numbers differ from component to component and from run to run", async () => {
-    const rows = [...((await bench.valueOf(APP, { do: "draw" })) as unknown[][]), ...((await bench.valueOf(APP, { do: "draw" })) as unknown[][])];
+    const rows = [
+      ...((await bench.valueOf(APP, { do: "draw" })) as unknown[][]),
+      ...((await bench.valueOf(APP, { do: "draw" })) as unknown[][]),
+    ];
     expect(rows).toHaveLength(24);
     for (let column = 0; column < 5; column++) expect(new Set(rows.map((row) => row[column])).size).toBe(24);
   });

@@ -24,7 +24,8 @@ function find(): Interpreter | undefined {
   for (const { command, path } of candidates) {
     if (command === "") continue;
     const env = { ...base, PYTHONPATH: path.join(delimiter) };
-    if (spawnSync(command, ["-c", "import numpy, pandas"], { env, stdio: "ignore" }).status === 0) return { command, env };
+    if (spawnSync(command, ["-c", "import numpy, pandas"], { env, stdio: "ignore" }).status === 0)
+      return { command, env };
   }
   return undefined;
 }
@@ -57,7 +58,10 @@ export class CPython {
   constructor() {
     if (!interpreter) throw new Error(noCPython);
     const { command, env } = interpreter;
-    this.#child = spawn(command, [join(import.meta.dirname, "cpython.py")], { env, stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn(command, [join(import.meta.dirname, "cpython.py")], {
+      env,
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     const { stdout } = this.#child;
     if (!stdout) throw new Error("no pipe");
     this.#lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
@@ -67,7 +71,7 @@ export class CPython {
   async #line(): Promise<unknown> {
     const { value, done } = await this.#lines.next();
     if (done) throw new Error("CPython ended");
-    return JSON.parse(value as string);
+    return JSON.parse(value);
   }
 
   /** `app`: a file or a folder. One at a time. */

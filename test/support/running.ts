@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import { createCluster, LocalCluster } from "../../src/cluster/cluster.ts";
 import type { Cluster, ClusterOptions, Run, RunOptions } from "../../src/cluster/api.ts";
-import { SandloomError } from "../../src/graph/errors.ts";
+import { type GuestFrame, SandloomError } from "../../src/graph/errors.ts";
 import type { EventOf, RunEvent, RunRecord } from "../../src/graph/events.ts";
 import { cacheDirectory } from "../../src/sandbox/runtime/paths.ts";
 
@@ -97,6 +97,11 @@ export function useBench(options: ClusterOptions = {}): Bench {
   beforeAll(() => bench.start(options));
   afterAll(() => bench.stop());
   return bench;
+}
+
+/** The user's frames that an error came with. */
+export function framesOf(error: SandloomError | undefined): readonly GuestFrame[] {
+  return (error?.details["frames"] ?? []) as readonly GuestFrame[];
 }
 
 export function eventsOf<T extends RunEvent["type"]>({ events }: Pick<Outcome, "events">, type: T): EventOf<T>[] {

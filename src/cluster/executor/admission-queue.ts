@@ -1,5 +1,12 @@
 /** The components that wait for a CPU, and the CPUs: state for the materializer's admission, which decides. */
-import { type Capacity, chooseNext, clampCpus, type Decision, type Demand, sandboxLeftFor } from "../../materializer/admission.ts";
+import {
+  type Capacity,
+  chooseNext,
+  clampCpus,
+  type Decision,
+  type Demand,
+  sandboxLeftFor,
+} from "../../materializer/admission.ts";
 import type { ComponentState, RunState } from "./run-state.ts";
 
 /** A component that waits for a CPU; `demand.component` is its place in the order of all triggers. */
@@ -64,7 +71,8 @@ export class AdmissionQueue {
       alive: 0,
       limit_alive: Number.POSITIVE_INFINITY,
     });
-    if (decision.admit === undefined) return this.#shortage(first, candidates, fitting.length > 0 ? decision.reason : undefined);
+    if (decision.admit === undefined)
+      return this.#shortage(first, candidates, fitting.length > 0 ? decision.reason : undefined);
     const at = this.#waiting.findIndex(({ demand }) => demand.component === decision.admit);
     const admitted = this.#waiting.splice(at, 1)[0] as Waiting;
     this.#free_cpus -= clampCpus(admitted.component.cpus, this.cpus);
