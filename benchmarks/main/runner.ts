@@ -25,13 +25,13 @@ export async function openRunner(bench: Bench, program: string): Promise<Runner>
       const started = performance.now();
       const { value, record } = await cluster.run(compiled, { event, limits: { run_timeout_ms: 30_000 } }).result;
       const wall_ms = performance.now() - started;
-      const { copied_bytes, copied_between_components_bytes } = record.report;
+      const { copied_bytes, message_bytes } = record.report;
       return {
         wall_ms,
         value: value as T,
         events: record.events,
         copied_bytes,
-        message_bytes: copied_between_components_bytes,
+        message_bytes: message_bytes,
       };
     },
     [Symbol.asyncDispose]: () => cluster.close(),

@@ -95,7 +95,7 @@ Napi::Value SpaceObject::dirtyPages(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SpaceObject::writeDelta(const Napi::CallbackInfo& info) {
-  const DeltaSummary summary = current().writeDelta(textArgument(info[0], "path"));
+  const DeltaSummary summary = current().writeDelta(textArgument(info[0], "path"), sizeArgument(info[1], "image_bytes"));
   const Napi::Object result = Napi::Object::New(info.Env());
   result.Set("pages", asValue(summary.pages));
   result.Set("bytes", asValue(summary.bytes));

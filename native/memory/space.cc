@@ -23,6 +23,8 @@ constexpr std::size_t kMaxMemoryBytes = 4096 * kMiB;  // wasm32
 // How much of the heap past the image is zeroed in place by a reset instead of dropped: most components use a little of
 // it, and a fault for each page (0.25-0.5 us) costs more than clearing it (0.1 us).
 constexpr std::size_t kKeptTailBytes = 2 * kMiB;
+// Beyond this a reset takes longer than faulting in what the next component needs.
+constexpr std::size_t kKeptDirtyBytes = 8 * kMiB;
 
 constexpr int kReadWrite = PROT_READ | PROT_WRITE;  // no window page is ever PROT_READ: V8 does not survive the fault
 
@@ -98,12 +100,19 @@ std::size_t Space::clearTail() {
 }
 
 std::size_t Space::copyBack(const std::vector<PageRun>& runs) {
-  std::size_t pages = 0;
+  std::size_t bytes = 0;
+  for (const PageRun& run : runs) bytes += run.bytes;
+  // A page that was copied back stays private, and is copied back at every later reset. After a component that wrote far more
+  // than others do, all are let go of: the image's own pages show again.
+  const bool keep = bytes <= kKeptDirtyBytes;
   for (const PageRun& run : runs) {
-    std::memcpy(run.start, image_->data() + (run.start - base_), run.bytes);
-    pages += run.bytes / kPageBytes;
+    if (keep) {
+      std::memcpy(run.start, image_->data() + (run.start - base_), run.bytes);
+    } else if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) {
+      throw Error::system("madvise (image)");
+    }
   }
-  return pages;
+  return bytes / kPageBytes;
 }
 
 std::vector<std::uint32_t> Space::dirtyPages() const {
@@ -124,9 +133,13 @@ std::vector<std::uint32_t> Space::dirtyPages() const {
   return pages;
 }
 
-DeltaSummary Space::writeDelta(const std::string& path) const {
-  const std::vector<std::uint32_t> pages = dirtyPages();
-  return writeDeltaFile(path, base_, pages, bytes_);
+DeltaSummary Space::writeDelta(const std::string& path, std::size_t image_bytes) const {
+  if (image_bytes < imageBytes() || image_bytes > bytes_ || image_bytes % kPageBytes != 0)
+    throw Error(ErrorCode::kBadArgument, "an image is whole pages, no shorter than its base and no longer than the memory",
+                {{"image_bytes", asValue(image_bytes)}, {"base_bytes", asValue(imageBytes())}, {"memory_bytes", asValue(bytes_)}});
+  std::vector<std::uint32_t> pages = dirtyPages();
+  std::erase_if(pages, [&](std::uint32_t page) { return page >= image_bytes / kPageBytes; });
+  return writeDeltaFile(path, base_, pages, image_bytes);
 }
 
 std::size_t Space::privateBytes() const {

@@ -64,7 +64,8 @@ class Space {
   // Pages outside of the window whose content differs from the image's (from zero, where there is no image).
   std::vector<std::uint32_t> dirtyPages() const;
   // Those pages as a delta over the mapped image. Errors: SystemError.
-  DeltaSummary writeDelta(const std::string& path) const;
+  // `image_bytes`: how long the image will be; what lies past it is not kept.
+  DeltaSummary writeDelta(const std::string& path, std::size_t image_bytes) const;
   // Memory outside of the window that this sandbox does not share.
   std::size_t privateBytes() const;
 

@@ -122,7 +122,7 @@ TEST_SUITE("space") {
     std::memset(&first.page(1), 0, kPageBytes);  // a page that becomes zero is part of the delta too
     first[kMemoryBytes - 1] = std::byte{43};
     first[kWindowOffset] = std::byte{44};  // the window is not
-    const DeltaSummary summary = writer->writeDelta(world.folder.file("delta"));
+    const DeltaSummary summary = writer->writeDelta(world.folder.file("delta"), kMemoryBytes);
     CHECK(summary.pages == 4);
 
     const auto app = Image::open(world.folder.file("base"), world.folder.file("delta"));

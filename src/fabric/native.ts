@@ -112,7 +112,7 @@ export interface Space {
   /** Pages outside the window whose content differs from the image's; past the image: that are not zero. */
   dirtyPages(): Uint32Array;
   /** Those pages as a file for `imageOpen`, relative to the mapped image. */
-  writeDelta(path: string): DeltaSummary;
+  writeDelta(path: string, image_bytes: number): DeltaSummary;
   /** Memory outside the window that this sandbox does not share. */
   privateBytes(): number;
   /**

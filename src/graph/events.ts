@@ -151,7 +151,7 @@ export const ResourceReport = Type.Object(
     ),
     one_function: Type.Object({ gb_s: Type.Number(), core_s: Type.Number() }, closed),
     copied_bytes: Type.Number({ description: "at publication, each array once" }),
-    copied_between_components_bytes: Type.Number(),
+    message_bytes: Type.Number({ description: "between components, arrays excluded: those are mapped" }),
   },
   closed,
 );

@@ -54,7 +54,7 @@ export function reportOf(events: readonly RunEvent[], options: { image_bytes: nu
     },
     one_function: { gb_s: (peakOf(used, "bytes") / GB) * wall_s, core_s: peakOf(used, "cpu") * wall_s },
     copied_bytes: sum(ofType(events, "memory-made").map((event) => event.copied_bytes)),
-    copied_between_components_bytes: messageBytes(events),
+    message_bytes: messageBytes(events),
   };
 }
 

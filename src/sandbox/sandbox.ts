@@ -20,6 +20,7 @@ import {
   type WorkerTask,
 } from "./messages.ts";
 import { hostError, MessageTooLong } from "./host-errors.ts";
+import { heapEnd } from "./runtime/emscripten.ts";
 import { hostFileSystem } from "./runtime/guest-files.ts";
 import { createShell, type Shell } from "./shell/shell.ts";
 
@@ -147,7 +148,8 @@ export class Sandbox {
     }
     if (this.#shell.module.__sandloom.aborted)
       return died("SandboxDied", "the interpreter aborted", { component: task.name });
-    if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned") this.#memory.writeDelta(task.deltaPath);
+    if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned")
+      this.#memory.writeDelta(task.deltaPath, Math.max(heapEnd(this.#shell.module), store.imageInfo(task.image).bytes));
     const stray = this.#memory.strayWrites();
     if (stray.length > 0) {
       const error = new WroteReadOnlyComponent(

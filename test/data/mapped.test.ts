@@ -75,7 +75,7 @@ def main(event):
       { name: "main.x", copied_bytes: 8 * MIB },
     ]);
     // References, names and shapes travel; arrays do not.
-    expect(outcome.record?.report.copied_between_components_bytes).toBeLessThan(16_384);
+    expect(outcome.record?.report.message_bytes).toBeLessThan(16_384);
   });
 
   test("are not copied at all when they are made in place: remote.empty with out=", async () => {

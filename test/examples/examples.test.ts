@@ -84,7 +84,7 @@ describe("TPC-DS query 1", () => {
     const readers = ["customers", "dates_of_year", "store_returns", "stores_in_state"];
     expect(relationsOf(graph, "parallel")).toEqual(readers);
     expect(runsOf(record)).toMatchObject(Object.fromEntries(readers.map((name) => [name, 1])));
-    expect(record.report.copied_between_components_bytes).toBe(0);
+    expect(record.report.message_bytes).toBeLessThan(16_384); // names of regions, not their content
   });
 
   test.skipIf(!hasCPython)("gives the same answer for other years and states under CPython", async (context) => {
@@ -145,7 +145,7 @@ describe("logistic regression", () => {
     expect(runsOf(record)).toMatchObject({ fill: 3 }); // blocks of 50,000 rows
     const made = record.events.filter((event) => event.type === "memory-made");
     expect(made.find((event) => event.bytes >= 120_000 * 12 * 8)).toMatchObject({ copied_bytes: 0 });
-    expect(record.report.copied_between_components_bytes).toBe(0);
+    expect(record.report.message_bytes).toBeLessThan(16_384); // names of regions, not their content
   });
 });
 
@@ -155,7 +155,7 @@ describe("small functions", () => {
     expect(runsOf(record)).toMatchObject({ link: 16, leaf: 64 });
     expect(record.events.filter((event) => event.type === "memory-made" && event.bytes >= 1024 * 1024)).toHaveLength(1);
     expect(record.report.copied_bytes).toBe(0);
-    expect(record.report.copied_between_components_bytes).toBe(0);
+    expect(record.report.message_bytes).toBeLessThan(16_384); // names of regions, not their content
     const { chain, leaves } = result as { chain: number; leaves: number[] };
     expect(leaves).toHaveLength(64);
     // The first leaf's checksum starts at 0, as that of the chain's end does.

@@ -149,7 +149,7 @@ describe("resource report", () => {
   test("copies are counted at publication, and between components as the bytes of their messages", () => {
     const report = reportOf(events, options);
     expect(report.copied_bytes).toBe(90 * MB);
-    expect(report.copied_between_components_bytes).toBe(300 + 300 + 40 + 40);
+    expect(report.message_bytes).toBe(300 + 300 + 40 + 40);
   });
 
   test("what is still open when the run is cancelled counts until its end, and nothing counts after it", () => {

@@ -49,8 +49,8 @@ class Plain(unittest.TestCase):
             return x
 
         self.assertIs(split(f), f)
-        self.assertIs(split(cpu=2, memory="1GiB", timeout=3, writes=("x",))(f), f)
-        for options in ({"cpus": 1}, {"cpu": 0}, {"writes": "x"}, {"timeout": "1"}, {"cpu": True}):
+        self.assertIs(split(cpu=2, memory="1GiB", timeout="3s", writes=("x",))(f), f)
+        for options in ({"cpus": 1}, {"cpu": 0}, {"writes": "x"}, {"timeout": -1}, {"cpu": True}):
             with self.assertRaises(TypeError):
                 split(**options)(f)
         with self.assertRaisesRegex(TypeError, "no parameter of f"):

@@ -39,7 +39,7 @@ function comparison({ total, one_function }: ResourceReport, wall_ms: number, pa
 
 function copies(report: ResourceReport): string {
   const published = `copied at publication: ${bytesText(report.copied_bytes)}`;
-  return `${published} · in messages between components: ${bytesText(report.copied_between_components_bytes)} (arrays are mapped, not copied)`;
+  return `${published} · in messages between components: ${bytesText(report.message_bytes)} (arrays are mapped, not copied)`;
 }
 
 function cpusText(cpus: number): string {

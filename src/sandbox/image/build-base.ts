@@ -7,7 +7,7 @@ import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, writeFile
 import { join } from "node:path";
 import type vm from "node:vm";
 import { Unsupported } from "../../graph/errors.ts";
-import type { DylinkMetadata, EmscriptenModule } from "../runtime/emscripten.ts";
+import { type DylinkMetadata, type EmscriptenModule, heapEnd } from "../runtime/emscripten.ts";
 import { evaluateGlue, patchedGlue } from "../runtime/glue.ts";
 import { packFileSystem, packInMemory } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
@@ -259,11 +259,12 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   });
 
   const draft = `${prefix}.${process.pid}`;
-  const data_bytes = writeImage(`${draft}.img`, module.HEAPU8, window_offset);
+  const image_bytes = heapEnd(module);
+  const data_bytes = writeImage(`${draft}.img`, module.HEAPU8.subarray(0, image_bytes), window_offset);
   const record: BaseImage = {
     format: IMAGE_FORMAT,
     hash,
-    image_bytes: module.HEAPU8.length,
+    image_bytes,
     data_bytes,
     window_offset,
     window_bytes: WINDOW_BYTES,

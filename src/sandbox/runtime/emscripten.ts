@@ -120,6 +120,14 @@ export interface EmscriptenModule {
   __moduleFor?: (name: string) => WebAssembly.Module | undefined;
 }
 
+const WASM_PAGE_BYTES = 65536;
+
+/** Where the heap ends, in whole Wasm pages: Emscripten makes the memory longer than asked for, and that is all zeros. */
+export function heapEnd(module: EmscriptenModule): number {
+  const breakAt = new Uint32Array(module.HEAPU8.buffer)[module._emscripten_get_sbrk_ptr() >>> 2] as number;
+  return Math.ceil(breakAt / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+}
+
 export interface DylinkMetadata {
   memorySize: number;
   tableSize: number;
