@@ -2,7 +2,7 @@
 // shows, then checks each result against an independent one: DuckDB's answer, or the same program under plain CPython.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { delimiter, join, relative } from "node:path";
 import { isDeepStrictEqual, styleText } from "node:util";
 import { data, root, state } from "./bootstrap/paths.mjs";
 
@@ -71,7 +71,10 @@ function equalsDuckDB(result) {
  * @returns {Promise<Verdict>}
  */
 async function equalsCPython({ app, out, result }, compare) {
-  if (spawnSync("python3", ["-c", "import numpy"], { stdio: "ignore" }).status !== 0)
+  // `--local` looks there too.
+  const PYTHONPATH = [process.env.PYTHONPATH, join(state, "cpython")].filter(Boolean).join(delimiter);
+  const env = { ...process.env, PYTHONPATH };
+  if (spawnSync("python3", ["-c", "import numpy"], { stdio: "ignore", env }).status !== 0)
     return { good: true, text: "ran; not compared with CPython, because python3 here has no NumPy" };
   // CPython takes the number of parts that the run chose for each `split` without one.
   const { splits } = readJson(join(out, "run.json"));

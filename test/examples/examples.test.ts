@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunRecord } from "../../src/graph/events.ts";
@@ -12,7 +12,13 @@ const data = join(root, ".sandloom/data");
 const tpcds = join(data, "tpcds-sf0.1");
 const answer = join(tpcds, "expected.json");
 const scratch = mkdtempSync(join(tmpdir(), "sandloom-examples-"));
-const hasCPython = spawnSync("python3", ["-c", "import numpy, pandas"], { stdio: "ignore" }).status === 0;
+// `--local` looks there too.
+const packages = [process.env["PYTHONPATH"], join(root, ".sandloom/cpython")].filter(Boolean).join(delimiter);
+const hasCPython =
+  spawnSync("python3", ["-c", "import numpy, pandas"], {
+    stdio: "ignore",
+    env: { ...process.env, PYTHONPATH: packages },
+  }).status === 0;
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 

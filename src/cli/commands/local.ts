@@ -22,6 +22,8 @@ export interface LocalJob {
 }
 
 const GUEST_PACKAGE = fileURLToPath(new URL("../../../runtimes/python", import.meta.url));
+/** NumPy and pandas for the system's python3, in a checkout (scripts/bootstrap/cpython.mjs). */
+const CHECKOUT_PACKAGES = fileURLToPath(new URL("../../../.sandloom/cpython", import.meta.url));
 const NO_NUMPY = 9;
 
 export async function runLocally(context: Context, job: LocalJob): Promise<ExitCode> {
@@ -32,8 +34,8 @@ export async function runLocally(context: Context, job: LocalJob): Promise<ExitC
   try {
     refuseCompiled(job.path);
     if (!json && !quiet) sayWhatDoesNotApply(job.flags, say);
-    await checkPython(interrupt.signal);
-    const value = await runProgram(context, job, interrupt.signal);
+    const packages = await findPackages(interrupt.signal);
+    const value = await runProgram(context, job, packages, interrupt.signal);
     writeResult(job.out, value);
     terminal.out.write(json ? documentText(job, { result: value }) : `${jsonText(value, terminal.out.columns)}\n`);
     return EXIT.ok;
@@ -58,11 +60,13 @@ function sayWhatDoesNotApply(flags: RunFlags, say: (line: string) => void): void
   if (given.length > 0) say(`plain Python takes no notice of ${given.map((name) => `--${name}`).join(", ")}`);
 }
 
-async function checkPython(signal: AbortSignal): Promise<void> {
+/** What must be added to the path for python3 to have NumPy: nothing if it has its own, in a checkout what the set-up got. */
+async function findPackages(signal: AbortSignal): Promise<readonly string[]> {
   const look = `import importlib.util, sys; sys.exit(0 if importlib.util.find_spec("numpy") else ${NO_NUMPY})`;
-  const { code } = await python(["-c", look], { signal, output: () => undefined });
-  if (code === 0) return;
+  const { code } = await python(["-c", look], { signal, packages: [], output: () => undefined });
+  if (code === 0) return [];
   if (code === NO_NUMPY) {
+    if (existsSync(join(CHECKOUT_PACKAGES, "numpy"))) return [CHECKOUT_PACKAGES];
     throw new Unsupported("--local needs NumPy, and the python3 on PATH has none", {
       fix: "install it for that python3: python3 -m pip install numpy (and pandas, if the program uses it)",
     });
@@ -75,7 +79,12 @@ async function checkPython(signal: AbortSignal): Promise<void> {
 const INSTALL_PYTHON = "install Python 3 with NumPy, on Debian and Ubuntu: apt-get install python3 python3-numpy";
 
 /** Prints of the program go to standard error: standard output has the result and nothing else. */
-async function runProgram({ terminal }: Context, job: LocalJob, signal: AbortSignal): Promise<unknown> {
+async function runProgram(
+  { terminal }: Context,
+  job: LocalJob,
+  packages: readonly string[],
+  signal: AbortSignal,
+): Promise<unknown> {
   const { timeout } = job.flags;
   const artifacts = join(job.out, "artifacts");
   const folder = mkdtempSync(join(tmpdir(), "sandloom-local-"));
@@ -85,14 +94,24 @@ async function runProgram({ terminal }: Context, job: LocalJob, signal: AbortSig
     writeFileSync(event, JSON.stringify(job.event));
     const args = ["-m", "sandloom.local", job.path, "--event", `@${event}`, "--document", document, "--out", artifacts];
     for (const { host, guest } of job.mounts) args.push("--mount", `${host}:${guest}`);
-    const silent = job.flags.quiet === true;
-    const output = (text: string): void => (silent ? undefined : terminal.err.write(text));
-    const ended = await python(args, { signal, output, ...(timeout === undefined ? {} : { timeout_ms: timeout }) });
+    let unsaid = "";
+    const output = (text: string): void => {
+      if (job.flags.quiet) unsaid += text;
+      else terminal.err.write(text);
+    };
+    const ended = await python(args, {
+      signal,
+      packages,
+      output,
+      ...(timeout === undefined ? {} : { timeout_ms: timeout }),
+    });
     if (ended.timedOut) {
       throw new TimedOut("the program took longer than --timeout", { limit: "run_timeout_ms", bound: timeout });
     }
-    if (ended.code !== 0)
+    if (ended.code !== 0) {
+      terminal.err.write(unsaid);
       throw new GuestRaised(`python3 ended with ${ended.code ?? ended.signal}; what it said is above`);
+    }
     return JSON.parse(readFileSync(document, "utf8"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -101,6 +120,7 @@ async function runProgram({ terminal }: Context, job: LocalJob, signal: AbortSig
 }
 
 interface PythonOptions {
+  readonly packages: readonly string[];
   readonly signal: AbortSignal;
   readonly timeout_ms?: number;
   readonly output: (text: string) => void;
@@ -114,7 +134,7 @@ interface PythonEnded {
 
 async function python(args: readonly string[], options: PythonOptions): Promise<PythonEnded> {
   options.signal.throwIfAborted();
-  const path = [GUEST_PACKAGE, process.env["PYTHONPATH"]].filter(Boolean).join(delimiter);
+  const path = [GUEST_PACKAGE, process.env["PYTHONPATH"], ...options.packages].filter(Boolean).join(delimiter);
   const child = spawn("python3", args, {
     stdio: ["ignore", "pipe", "pipe"],
     // No __pycache__ beside the user's sources; prints as they come.
