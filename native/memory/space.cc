@@ -12,7 +12,6 @@
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22  // Linux 5.14
-#define MADV_POPULATE_WRITE 23
 #endif
 
 namespace sandloom {
@@ -170,11 +169,9 @@ std::size_t Space::attach(RegionId region, bool writable, bool populate) {
   const std::size_t offset = options_.window_offset + in_window;
   try {
     mapExtent(extent, offset, writable);
-    // A huge page takes one fault anyhow.
-    if (populate && extent.bytes() < kHugePageBytes) {
-      const int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
-      (void)::madvise(base_ + offset, extent.bytes(), advice);  // an older kernel faults them in
-    }
+    // A huge page takes one fault anyhow. As if for reading, writers too: then one fault maps 16 pages, and where the mapping is
+    // shared they can be written. An older kernel faults them in as they are touched.
+    if (populate && extent.bytes() < kHugePageBytes) (void)::madvise(base_ + offset, extent.bytes(), MADV_POPULATE_READ);
   } catch (...) {
     window_.free(in_window, extent.bytes());
     throw;

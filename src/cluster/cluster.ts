@@ -215,7 +215,14 @@ export class LocalCluster implements Cluster {
     const document = loadDocument(app, sources);
     const draft = this.#cache.draft(key);
     try {
-      await executor.request({ type: "load", hash: key, document, deltaPath: draft.deltaPath });
+      const { deltaPath } = draft;
+      await executor.request({
+        type: "load",
+        hash: key,
+        document,
+        deltaPath,
+        keptPath: this.#cache.entry(key).deltaPath,
+      });
       this.#cache.commit(draft, app);
     } finally {
       this.#cache.discard(draft);

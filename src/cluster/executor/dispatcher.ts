@@ -50,7 +50,8 @@ export class Dispatcher {
     });
   }
 
-  start(request: RunRequest, image: number): void {
+  /** `onGone` is called when nothing of the run is mapped any more. */
+  start(request: RunRequest, image: number, onGone: () => void): void {
     const { limits } = request;
     const settings = {
       run: this.#runNumber++,
@@ -60,7 +61,7 @@ export class Dispatcher {
       file_bytes: limits.file_bytes,
       message_bytes: limits.message_bytes,
     };
-    const run = new RunState(request, settings, image);
+    const run = new RunState(request, settings, image, onGone);
     this.#runs.set(request.run, run);
     run.emit({
       type: "run-accepted",
@@ -427,6 +428,7 @@ export class Dispatcher {
   #leaveIfEmpty(run: RunState): void {
     const { outcome } = run;
     if (!outcome || run.cells > 0) return;
+    run.onGone();
     this.#emitFreed(run);
     const { regions_freed } = store.accountClose(run.settings.account);
     if (outcome.error) return;

@@ -5,6 +5,7 @@ import { SandboxCell } from "../../sandbox/cell.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { Images } from "./images.ts";
 import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
 
 // A terminal's Ctrl-C reaches every process of the group: what it means is the cluster's decision.
@@ -24,23 +25,12 @@ store.storeConfigure({
   idle_bytes: Math.min(512 << 20, options.memory_bytes),
 });
 
-/** Images by the application's hash; the base under its own name. Each is opened once. */
-const images = new Map<string, Promise<number>>();
-const BASE = "";
-
-function openImage(hash: string, deltaPath: string | null): Promise<number> {
-  let image = images.get(hash);
-  if (!image) images.set(hash, (image = store.imageOpen(`${basePrefix}.img`, deltaPath).then(({ id }) => id)));
-  return image;
-}
-
-/** The base alone is needed only to parse and to load applications: a cached application never opens it. */
-const openBase = (): Promise<number> => openImage(BASE, null);
+const images = new Images(`${basePrefix}.img`);
 
 // In this order: the image is read by threads of its own, the first sandbox's thread starts, and the modules compile on
 // others still, while this thread reads what they are made of.
 const { application } = options;
-const firstImage = application ? openImage(application.hash, application.deltaPath) : openBase();
+const firstImage = application ? images.add(application.hash, application.deltaPath) : images.base();
 const firstCell = new SandboxCell(0);
 const parts = loadParts(basePrefix);
 const dispatcher = new Dispatcher({ parts, cpus: options.cpus, send });
@@ -58,31 +48,31 @@ async function boot(): Promise<void> {
 async function handle(message: ToExecutor): Promise<void> {
   switch (message.type) {
     case "run": {
-      const image = await images.get(message.application);
-      if (image === undefined) throw new InternalError(`no image is open for ${message.application}`);
-      dispatcher.start(message, image);
+      // What runs last is what new sandboxes are made with.
+      dispatcher.pool.image = await images.hold(message.application);
+      dispatcher.start(message, dispatcher.pool.image, () => images.release(message.application));
       return;
     }
     case "cancel":
       dispatcher.cancel(message.run, message.error);
       return;
     case "open":
-      dispatcher.pool.image = await openImage(message.hash, message.deltaPath);
+      dispatcher.pool.image = await images.add(message.hash, message.deltaPath);
       return reply(message.request, "{}");
     case "load": {
       const value = await dispatcher.task({
         kind: ENTRY_KIND.load,
         document: message.document,
-        image: await openBase(),
+        image: await images.base(),
         deltaPath: message.deltaPath,
       });
-      dispatcher.pool.image = await openImage(message.hash, message.deltaPath);
+      dispatcher.pool.image = await images.add(message.hash, message.deltaPath, message.keptPath);
       return reply(message.request, value);
     }
     case "parse":
       return reply(
         message.request,
-        await dispatcher.task({ kind: ENTRY_KIND.parse, document: message.document, image: await openBase() }),
+        await dispatcher.task({ kind: ENTRY_KIND.parse, document: message.document, image: await images.base() }),
       );
     case "stats": {
       const { regions, accounts, used_bytes } = store.storeStats();

@@ -46,6 +46,8 @@ export type ToExecutor =
       readonly hash: string;
       readonly document: string;
       readonly deltaPath: string;
+      /** Where the file will be kept. */
+      readonly keptPath: string;
     }
   | { readonly type: "parse"; readonly request: number; readonly document: string }
   | ({ readonly type: "run" } & RunRequest)

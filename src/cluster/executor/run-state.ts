@@ -35,6 +35,7 @@ export class RunState {
   readonly request: RunRequest;
   readonly settings: RunSettings;
   readonly image: number;
+  readonly onGone: () => void;
   readonly start_ms: number = now_ms();
   readonly components: ComponentState[] = [];
   /** rows → n */
@@ -52,10 +53,11 @@ export class RunState {
     { event: Omit<EventOf<"component-ended">, "t_ms" | "local_bytes">; at_ms: number }
   >();
 
-  constructor(request: RunRequest, settings: RunSettings, image: number) {
+  constructor(request: RunRequest, settings: RunSettings, image: number, onGone: () => void) {
     this.request = request;
     this.settings = settings;
     this.image = image;
+    this.onGone = onGone;
   }
 
   /** Components that hold a sandbox, by depth. */

@@ -1,0 +1,76 @@
+/** The heap images that an executor has open: the base, and the applications that ran last. */
+import { store } from "../../fabric/store.ts";
+import { InternalError } from "../../graph/errors.ts";
+
+/** Each takes the memory of a base image, about 60 MB; one that is needed again is opened again, in 25 ms. */
+const OPEN_LIMIT = 8;
+const BASE = "";
+
+export class Images {
+  readonly #basePath: string;
+  /** By the application's hash, the one that was used last at the end. */
+  readonly #open = new Map<string, Promise<number>>();
+  /** Runs by the application's hash. */
+  readonly #holds = new Map<string, number>();
+  readonly #deltas = new Map<string, string | null>([[BASE, null]]);
+
+  constructor(basePath: string) {
+    this.#basePath = basePath;
+  }
+
+  /** The base alone is needed only to parse and to load applications: a cached application never opens it. */
+  base(): Promise<number> {
+    return this.of(BASE);
+  }
+
+  /** `keptPath`: where the file will be from now on, if it is about to be moved. */
+  async add(hash: string, deltaPath: string, keptPath: string = deltaPath): Promise<number> {
+    this.#deltas.set(hash, deltaPath);
+    const image = await this.of(hash);
+    this.#deltas.set(hash, keptPath);
+    return image;
+  }
+
+  /** Keeps an application's image open until {@link release}. */
+  async hold(hash: string): Promise<number> {
+    this.#holds.set(hash, (this.#holds.get(hash) ?? 0) + 1);
+    try {
+      return await this.of(hash);
+    } catch (error) {
+      this.release(hash);
+      throw error;
+    }
+  }
+
+  release(hash: string): void {
+    const holds = (this.#holds.get(hash) ?? 1) - 1;
+    if (holds > 0) this.#holds.set(hash, holds);
+    else this.#holds.delete(hash);
+  }
+
+  /** @throws InternalError for an application that was never added, BadImage for one whose file is gone or damaged. */
+  of(hash: string): Promise<number> {
+    const deltaPath = this.#deltas.get(hash);
+    if (deltaPath === undefined) return Promise.reject(new InternalError(`no image is known for ${hash}`));
+    let image = this.#open.get(hash);
+    this.#open.delete(hash);
+    image ??= store.imageOpen(this.#basePath, deltaPath).then(({ id }) => id);
+    image.catch(() => this.#open.delete(hash));
+    this.#open.set(hash, image);
+    this.#closeOldest();
+    return image;
+  }
+
+  /** Sandboxes that have a closed image mapped keep it until they map another. */
+  #closeOldest(): void {
+    for (const [hash, image] of this.#open) {
+      if (this.#open.size <= OPEN_LIMIT) return;
+      if (this.#holds.has(hash)) continue;
+      this.#open.delete(hash);
+      image.then(
+        (id) => store.imageClose(id),
+        () => undefined,
+      );
+    }
+  }
+}
