@@ -40,6 +40,7 @@ class DeltaFile {
 
   std::size_t imageBytes() const { return image_bytes_; }
   std::size_t pageCount() const { return numbers_.size(); }
+  std::vector<std::uint32_t> pageNumbers() const { return {numbers_.begin(), numbers_.end()}; }
   // Writes the pages to their places. Errors: SystemError.
   void applyTo(const FileDescriptor& image) const;
 

@@ -33,7 +33,8 @@ std::shared_ptr<const Image> Image::open(const std::string& base_path, const std
   // fails with EBUSY when the kernel's page migration holds some (seen under load).
   file.addSeals(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
   Mapping mapping = Mapping::file(file.get(), bytes, PROT_READ, MAP_PRIVATE, kPageBytes);
-  return std::shared_ptr<const Image>(std::make_unique<Image>(Image(std::move(file), std::move(mapping))));
+  return std::shared_ptr<const Image>(std::make_unique<Image>(
+      Image(base_path, delta ? delta->pageNumbers() : std::vector<std::uint32_t>(), std::move(file), std::move(mapping))));
 }
 
 }  // namespace sandloom

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/file_descriptor.h"
 #include "base/mapping.h"
@@ -22,9 +24,20 @@ class Image {
   std::size_t bytes() const { return mapping_.bytes(); }
   // What a page is copied back from.
   const std::byte* data() const { return mapping_.data(); }
+  // The pages in which it differs from its base, ascending.
+  const std::vector<std::uint32_t>& deltaPages() const { return delta_pages_; }
+  // Both are the same base, and as long, but for their delta pages.
+  bool isVariantOf(const Image& other) const { return base_path_ == other.base_path_ && bytes() == other.bytes(); }
 
  private:
-  Image(FileDescriptor file, Mapping mapping) : file_(std::move(file)), mapping_(std::move(mapping)) {}
+  Image(std::string base_path, std::vector<std::uint32_t> delta_pages, FileDescriptor file, Mapping mapping)
+      : base_path_(std::move(base_path)),
+        delta_pages_(std::move(delta_pages)),
+        file_(std::move(file)),
+        mapping_(std::move(mapping)) {}
+
+  std::string base_path_;
+  std::vector<std::uint32_t> delta_pages_;
 
   FileDescriptor file_;
   Mapping mapping_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -24,6 +25,9 @@ constexpr std::size_t kMaxMemoryBytes = 4096 * kMiB;  // wasm32
 constexpr std::size_t kKeptTailBytes = 2 * kMiB;
 // Beyond this a reset takes longer than faulting in what the next component needs.
 constexpr std::size_t kKeptDirtyBytes = 8 * kMiB;
+
+// Above this it is quicker to map the other image than to copy its pages.
+constexpr std::size_t kMaxSwitchPages = 2048;
 
 constexpr int kReadWrite = PROT_READ | PROT_WRITE;  // no window page is ever PROT_READ: V8 does not survive the fault
 
@@ -60,9 +64,31 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
                 {{"memory_bytes", asValue(bytes_)},
                  {"image_bytes", asValue(image->bytes())},
                  {"window_end", asValue(windowEnd())}});
+  if (image_ && image_ != image && image->isVariantOf(*image_) && image->deltaPages().size() + image_->deltaPages().size() <= kMaxSwitchPages) {
+    switchTo(std::move(image));
+    return;
+  }
   clearWindow();
   strayed_.clear();
   image_ = std::move(image);
+  mapWhole();
+}
+
+// From one application to another over the same base: only the pages in which either differs from it are written. Mapping the
+// other image would drop every page table entry, and its first component would take 5 ms of faults to get them back.
+void Space::switchTo(std::shared_ptr<const Image> image) {
+  (void)reset();
+  std::vector<std::uint32_t> pages;
+  std::ranges::set_union(image_->deltaPages(), image->deltaPages(), std::back_inserter(pages));
+  image_ = std::move(image);
+  for (const std::uint32_t page : pages) {
+    const std::size_t offset = std::size_t{page} * kPageBytes;
+    std::memcpy(base_ + offset, image_->data() + offset, kPageBytes);
+  }
+}
+
+void Space::mapWhole() {
+  mapped_ = image_;
   for (const Span& span : imageSpans()) {
     const auto file_offset = static_cast<off_t>(span.offset);
     if (::mmap(base_ + span.offset, span.bytes, kReadWrite, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image_->fd(),
@@ -104,6 +130,10 @@ std::size_t Space::copyBack(const std::vector<PageRun>& runs) {
   // A page that was copied back stays private, and is copied back at every later reset. After a component that wrote far more
   // than others do, all are let go of: the image's own pages show again.
   const bool keep = bytes <= kKeptDirtyBytes;
+  if (!keep && mapped_ != image_) {
+    mapWhole();
+    return bytes / kPageBytes;
+  }
   for (const PageRun& run : runs) {
     if (keep) {
       std::memcpy(run.start, image_->data() + (run.start - base_), run.bytes);
@@ -260,6 +290,7 @@ void Space::abandon() noexcept {
   attachments_.clear();
   strayed_.clear();
   image_.reset();
+  mapped_.reset();
 }
 
 std::vector<Space::Span> Space::imageSpans() const {

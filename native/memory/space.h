@@ -105,6 +105,8 @@ class Space {
   void makeWritable(RegionId region, Attachment& attachment);
   void clearWindow();
   bool hasStrayPages(const Attachment& attachment) const;
+  void switchTo(std::shared_ptr<const Image> image);
+  void mapWhole();
   std::size_t copyBack(const std::vector<PageRun>& runs);
   std::size_t clearTail();
   std::vector<PageRun> privateRuns(const std::vector<Span>& spans) const;
@@ -116,6 +118,8 @@ class Space {
   const PageScanner& scanner_;
   Window window_;
   std::shared_ptr<const Image> image_;
+  // Whose file is mapped: `image_`, or a variant of it that was mapped before.
+  std::shared_ptr<const Image> mapped_;
   std::map<RegionId, Attachment> attachments_;
   std::set<RegionId> strayed_;  // found at their detach
   bool closed_ = false;

@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::size_t kWindowOffset = 4 * kMiB;
 constexpr std::size_t kWindowBytes = 16 * kMiB;
-constexpr std::size_t kImageBytes = 24 * kMiB;  // 4 MiB below the window, 4 MiB above
-constexpr std::size_t kMemoryBytes = 26 * kMiB;
+constexpr std::size_t kImageBytes = 32 * kMiB;  // 4 MiB below the window, 12 MiB above
+constexpr std::size_t kMemoryBytes = 34 * kMiB;
 constexpr std::size_t kAbove = (kWindowOffset + kWindowBytes) / kPageBytes;
 
 // A store, an image with a few pages of data on both sides of the window, and sandboxes.
@@ -137,6 +137,38 @@ TEST_SUITE("space") {
     CHECK(reader->reset().dirty_pages == 1);
     CHECK(second.page(2) == std::byte{42});
     CHECK(reader->dirtyPages().empty());
+  }
+
+  TEST_CASE("a sandbox goes from one application to another over the same base, and back") {
+    World world;
+    const auto variant = [&](const char* name, std::initializer_list<std::pair<std::size_t, int>> pages) {
+      const LinearMemory memory;
+      const auto writer = world.mapped(memory);
+      for (const auto& [page, value] : pages) memory.page(page) = static_cast<std::byte>(value);
+      writer->writeDelta(world.folder.file(name), kMemoryBytes);
+      return Image::open(world.folder.file("base"), world.folder.file(name));
+    };
+    const auto one = variant("one", {{2, 101}, {3, 102}, {kAbove + 9, 103}});
+    const auto two = variant("two", {{3, 112}, {700, 113}});
+    REQUIRE(one->isVariantOf(*two));
+    const LinearMemory memory;
+    const auto space = world.space(memory);
+    space->mapImage(one);
+    for (int round = 0; round < 3; ++round) {
+      memory.page(5) = std::byte{99};  // of the component that ran
+      memory[kMemoryBytes - 1] = std::byte{99};
+      const auto& next = round % 2 == 0 ? two : one;
+      space->mapImage(next);
+      CHECK(equalsImage(memory, *next));
+      memory.page(3) = std::byte{99};
+      memory.page(700) = std::byte{99};
+      (void)space->reset();
+      CHECK(equalsImage(memory, *next));
+      // So much that pages are let go of: what is under them is the other application's file.
+      std::memset(&memory.page(kAbove), 0x77, 9 * kMiB);
+      (void)space->reset();
+      CHECK(equalsImage(memory, *next));
+    }
   }
 
   TEST_CASE("a space without an image writes a delta over nothing, and cannot be reset") {

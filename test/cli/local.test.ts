@@ -111,7 +111,10 @@ describe.skipIf(executable === undefined)("sandloom run --local", () => {
     ["empty", "Unsupported: --local needs python3, and there is none on PATH\n  → install Python 3"],
     ["broken", "Unsupported: --local needs a working python3 on PATH: this one ended with 3\n  → install Python 3"],
   ])("on a machine whose python3 is %s says so and exits with 4", async (bin, message) => {
+    // Not what the set-up got for this checkout.
+    process.env["SANDLOOM_PYTHON_PACKAGES"] = join(cwd, "none");
     const { code, stderr } = await local(["app.py"], bin);
+    delete process.env["SANDLOOM_PYTHON_PACKAGES"];
     expect(code).toBe(4);
     expect(stderr.startsWith(message), stderr).toBe(true);
   });

@@ -24,6 +24,8 @@ export interface LocalJob {
 const GUEST_PACKAGE = fileURLToPath(new URL("../../../runtimes/python", import.meta.url));
 /** NumPy and pandas for the system's python3, in a checkout (scripts/bootstrap/cpython.mjs). */
 const CHECKOUT_PACKAGES = fileURLToPath(new URL("../../../.sandloom/cpython", import.meta.url));
+/** `$SANDLOOM_PYTHON_PACKAGES` names another folder. */
+const ownPackages = (): string => process.env["SANDLOOM_PYTHON_PACKAGES"] ?? CHECKOUT_PACKAGES;
 const NO_NUMPY = 9;
 
 export async function runLocally(context: Context, job: LocalJob): Promise<ExitCode> {
@@ -63,10 +65,13 @@ function sayWhatDoesNotApply(flags: RunFlags, say: (line: string) => void): void
 /** What must be added to the path for python3 to have NumPy: nothing if it has its own, in a checkout what the set-up got. */
 async function findPackages(signal: AbortSignal): Promise<readonly string[]> {
   const look = `import importlib.util, sys; sys.exit(0 if importlib.util.find_spec("numpy") else ${NO_NUMPY})`;
-  const { code } = await python(["-c", look], { signal, packages: [], output: () => undefined });
-  if (code === 0) return [];
+  let code: number | null = null;
+  for (const packages of [[], [ownPackages()]]) {
+    ({ code } = await python(["-c", look], { signal, packages, output: () => undefined }));
+    if (code === 0) return packages;
+    if (code !== NO_NUMPY) break;
+  }
   if (code === NO_NUMPY) {
-    if (existsSync(join(CHECKOUT_PACKAGES, "numpy"))) return [CHECKOUT_PACKAGES];
     throw new Unsupported("--local needs NumPy, and the python3 on PATH has none", {
       fix: "install it for that python3: python3 -m pip install numpy (and pandas, if the program uses it)",
     });

@@ -16,6 +16,7 @@ import {
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
 import { type HostTask, runHostTask } from "./host-task.ts";
+import type { Images } from "./images.ts";
 import { CellPool } from "./pool.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
 import * as errors from "./run-errors.ts";
@@ -26,6 +27,7 @@ const EVENT_BATCH_MS = 15;
 
 export interface DispatcherOptions {
   readonly parts: Promise<ShellParts>;
+  readonly images: Images;
   readonly cpus: number;
   readonly send: (message: FromExecutor) => void;
 }
@@ -43,7 +45,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#queue = new AdmissionQueue(options.cpus);
     this.#send = options.send;
-    this.pool = new CellPool(options.parts, {
+    this.pool = new CellPool(options.parts, options.images, {
       made: (cell, ms) => this.#toRuns((run) => run.emit({ type: "sandbox-made", sandbox: cell.id, ms: round(ms) })),
       failed: (error) => this.#toRuns((run) => this.#fail(run, SandloomError.from(error).toReport())),
       changed: () => this.#pump(),

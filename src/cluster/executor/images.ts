@@ -4,13 +4,14 @@ import { InternalError } from "../../graph/errors.ts";
 
 /** Each takes the memory of a base image, about 60 MB; one that is needed again is opened again, in 25 ms. */
 const OPEN_LIMIT = 8;
-const BASE = "";
+/** The name under which the base stands among the applications' hashes. */
+export const BASE = "";
 
 export class Images {
   readonly #basePath: string;
   /** By the application's hash, the one that was used last at the end. */
   readonly #open = new Map<string, Promise<number>>();
-  /** Runs by the application's hash. */
+  /** How many need it, by hash. */
   readonly #holds = new Map<string, number>();
   readonly #deltas = new Map<string, string | null>([[BASE, null]]);
 
@@ -18,24 +19,29 @@ export class Images {
     this.#basePath = basePath;
   }
 
-  /** The base alone is needed only to parse and to load applications: a cached application never opens it. */
-  base(): Promise<number> {
-    return this.of(BASE);
-  }
-
   /** `keptPath`: where the file will be from now on, if it is about to be moved. */
   async add(hash: string, deltaPath: string, keptPath: string = deltaPath): Promise<number> {
     this.#deltas.set(hash, deltaPath);
-    const image = await this.of(hash);
+    const image = await this.#of(hash);
     this.#deltas.set(hash, keptPath);
     return image;
   }
 
-  /** Keeps an application's image open until {@link release}. */
+  /** Does something with an image that stays open meanwhile. */
+  async using<T>(hash: string, work: (image: number) => Promise<T>): Promise<T> {
+    const image = await this.hold(hash);
+    try {
+      return await work(image);
+    } finally {
+      this.release(hash);
+    }
+  }
+
+  /** Keeps an image open until {@link release}. */
   async hold(hash: string): Promise<number> {
     this.#holds.set(hash, (this.#holds.get(hash) ?? 0) + 1);
     try {
-      return await this.of(hash);
+      return await this.#of(hash);
     } catch (error) {
       this.release(hash);
       throw error;
@@ -49,7 +55,7 @@ export class Images {
   }
 
   /** @throws InternalError for an application that was never added, BadImage for one whose file is gone or damaged. */
-  of(hash: string): Promise<number> {
+  #of(hash: string): Promise<number> {
     const deltaPath = this.#deltas.get(hash);
     if (deltaPath === undefined) return Promise.reject(new InternalError(`no image is known for ${hash}`));
     let image = this.#open.get(hash);

@@ -5,7 +5,7 @@ import { SandboxCell } from "../../sandbox/cell.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { Images } from "./images.ts";
+import { BASE, Images } from "./images.ts";
 import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
 
 // A terminal's Ctrl-C reaches every process of the group: what it means is the cluster's decision.
@@ -30,14 +30,18 @@ const images = new Images(`${basePrefix}.img`);
 // In this order: the image is read by threads of its own, the first sandbox's thread starts, and the modules compile on
 // others still, while this thread reads what they are made of.
 const { application } = options;
-const firstImage = application ? images.add(application.hash, application.deltaPath) : images.base();
+const firstImage = application
+  ? images.add(application.hash, application.deltaPath)
+  : images.using(BASE, async (id) => id);
+firstImage.catch(() => undefined); // told by boot(), which needs it too
 const firstCell = new SandboxCell(0);
 const parts = loadParts(basePrefix);
-const dispatcher = new Dispatcher({ parts, cpus: options.cpus, send });
+const dispatcher = new Dispatcher({ parts, images, cpus: options.cpus, send });
 
 async function boot(): Promise<void> {
   const { pool } = dispatcher;
-  pool.image = await firstImage;
+  if (application) pool.application = application.hash;
+  await firstImage;
   // The first alone, so that it is ready as early as can be; the others while it works.
   if (!(await pool.make(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
   send({ type: "ready", image_bytes: (await parts).record.data_bytes });
@@ -48,32 +52,33 @@ async function boot(): Promise<void> {
 async function handle(message: ToExecutor): Promise<void> {
   switch (message.type) {
     case "run": {
+      const image = await images.hold(message.application);
       // What runs last is what new sandboxes are made with.
-      dispatcher.pool.image = await images.hold(message.application);
-      dispatcher.start(message, dispatcher.pool.image, () => images.release(message.application));
+      dispatcher.pool.application = message.application;
+      dispatcher.start(message, image, () => images.release(message.application));
       return;
     }
     case "cancel":
       dispatcher.cancel(message.run, message.error);
       return;
     case "open":
-      dispatcher.pool.image = await images.add(message.hash, message.deltaPath);
+      await images.add(message.hash, message.deltaPath);
+      dispatcher.pool.application = message.hash;
       return reply(message.request, "{}");
     case "load": {
-      const value = await dispatcher.task({
-        kind: ENTRY_KIND.load,
-        document: message.document,
-        image: await images.base(),
-        deltaPath: message.deltaPath,
-      });
-      dispatcher.pool.image = await images.add(message.hash, message.deltaPath, message.keptPath);
+      const { document, deltaPath, hash, keptPath } = message;
+      const value = await images.using(BASE, (image) =>
+        dispatcher.task({ kind: ENTRY_KIND.load, document, image, deltaPath }),
+      );
+      await images.add(hash, deltaPath, keptPath);
+      dispatcher.pool.application = hash;
       return reply(message.request, value);
     }
-    case "parse":
-      return reply(
-        message.request,
-        await dispatcher.task({ kind: ENTRY_KIND.parse, document: message.document, image: await images.base() }),
-      );
+    case "parse": {
+      const { document } = message;
+      const parse = (image: number): Promise<string> => dispatcher.task({ kind: ENTRY_KIND.parse, document, image });
+      return reply(message.request, await images.using(BASE, parse));
+    }
     case "stats": {
       const { regions, accounts, used_bytes } = store.storeStats();
       const { fds, mappings, pss_bytes } = store.processMemory();

@@ -2,6 +2,7 @@
 import { InternalError } from "../../graph/errors.ts";
 import { SandboxCell } from "../../sandbox/cell.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
+import { BASE, type Images } from "./images.ts";
 
 export interface PoolEvents {
   made(cell: SandboxCell, ms: number): void;
@@ -12,6 +13,7 @@ export interface PoolEvents {
 
 export class CellPool {
   readonly #parts: Promise<ShellParts>;
+  readonly #images: Images;
   readonly #events: PoolEvents;
   readonly #idle: SandboxCell[] = [];
   readonly #all = new Set<SandboxCell>();
@@ -23,11 +25,12 @@ export class CellPool {
   #failure: Error | undefined;
   /** As many are kept: one that is discarded is replaced in the background. */
   target = 0;
-  /** Image that new and idle sandboxes get. */
-  image = -1;
+  /** Whose image new sandboxes get. */
+  application = BASE;
 
-  constructor(parts: Promise<ShellParts>, events: PoolEvents) {
+  constructor(parts: Promise<ShellParts>, images: Images, events: PoolEvents) {
     this.#parts = parts;
+    this.#images = images;
     this.#events = events;
   }
 
@@ -48,7 +51,8 @@ export class CellPool {
     this.#all.add(cell);
     this.#making++;
     try {
-      await cell.make(await this.#parts, this.image);
+      const parts = await this.#parts;
+      await this.#images.using(this.application, (image) => cell.make(parts, image));
       this.#idle.push(cell);
       this.#events.made(cell, performance.now() - start);
       return true;
