@@ -23,7 +23,7 @@ let made = 0;
 /** A shell with the base image, on which nothing has run. */
 async function shell(): Promise<SandboxCell> {
   const cell = new SandboxCell(made++);
-  await cell.make(parts, base);
+  await cell.make(parts, base, { warm: true });
   return cell;
 }
 

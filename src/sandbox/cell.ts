@@ -55,7 +55,7 @@ export class SandboxCell {
     return this.#image;
   }
 
-  async make(parts: ShellParts, image: number): Promise<void> {
+  async make(parts: ShellParts, image: number, options: { warm: boolean }): Promise<void> {
     this.#image = image;
     await this.#pool.run(
       {
@@ -65,6 +65,7 @@ export class SandboxCell {
         control: this.#control.buffer as SharedArrayBuffer,
         port: this.#workerPort,
         image,
+        warm: options.warm,
       },
       { transferList: [this.#workerPort] as never, signal: this.#abort.signal },
     );

@@ -39,6 +39,8 @@ export type WorkerTask =
       readonly control: SharedArrayBuffer;
       readonly port: MessagePort;
       readonly image: number;
+      /** Run a component that does nothing, so that the first real one finds code compiled and pages mapped. */
+      readonly warm: boolean;
     }
   | {
       readonly type: "run";

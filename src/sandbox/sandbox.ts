@@ -44,6 +44,13 @@ interface Joined {
   readonly regions: readonly RegionUse[];
 }
 
+/** The component of the base image that does nothing (sandloom/warm.py); its arguments are `(None, (), {}, ())` in marshal. */
+const NOOP = {
+  name: "sandloom_noop",
+  payload: Uint8Array.of(40, 4, 0, 0, 0, 78, 40, 0, 0, 0, 0, 123, 48, 40, 0, 0, 0, 0),
+  settings: { run: -1, account: -1, mounts: [], heap_bytes: 0, file_bytes: 0, message_bytes: 1024 },
+};
+
 export class Sandbox {
   readonly #port: MessagePort;
   readonly #control: Int32Array;
@@ -106,11 +113,20 @@ export class Sandbox {
       window_bytes: self.#window.bytes,
     });
     sandbox.#mapImage(task.image);
+    if (task.warm) sandbox.#warmUp(task.image);
     return sandbox;
   }
 
   glueCache(): Buffer {
     return this.#shell.glueCacheData();
+  }
+
+  #warmUp(image: number): void {
+    this.#task = { type: "run", image, kind: ENTRY_KIND.component, component: 0, regions: [], ...NOOP };
+    const result = this.#execute(this.#task);
+    if (result.outcome !== "returned") throw new SandboxDied("a new sandbox could not run anything");
+    this.#outcome = undefined;
+    this.#reset();
   }
 
   /** Runs one component to its end; its outcome is posted before the sandbox is put back to its image. */

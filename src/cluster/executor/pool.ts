@@ -45,14 +45,17 @@ export class CellPool {
   }
 
   /** Makes a sandbox in a thread of its own, or in one that was started ahead. @returns whether it was made. */
-  async make(cell: SandboxCell = new SandboxCell(this.#next)): Promise<boolean> {
+  async make(ahead?: SandboxCell): Promise<boolean> {
+    const cell = ahead ?? new SandboxCell(this.#next);
+    // Somebody waits for the one that was started ahead.
+    const options = { warm: ahead === undefined };
     const start = performance.now();
     this.#next++;
     this.#all.add(cell);
     this.#making++;
     try {
       const parts = await this.#parts;
-      await this.#images.using(this.application, (image) => cell.make(parts, image));
+      await this.#images.using(this.application, (image) => cell.make(parts, image, options));
       this.#idle.push(cell);
       this.#events.made(cell, performance.now() - start);
       return true;

@@ -19,6 +19,11 @@ import { neededGotNames } from "./libraries.ts";
 
 /** 2.5 GiB: one array below 2 GiB (np.intp is 32 bits) and others beside it; what is left of 4 GiB is heap. */
 export const WINDOW_BYTES: number = 2560 * 1024 * 1024;
+/**
+ * Room after the heap (a hole in the file): an application that fits in has an image as long as its base, and a sandbox can go
+ * from one such to another by the pages in which they differ.
+ */
+const APPLICATION_BYTES = 1024 * 1024;
 const WASM_PAGE = 65536;
 const OS_PAGE = 4096;
 
@@ -259,7 +264,9 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   });
 
   const draft = `${prefix}.${process.pid}`;
-  const image_bytes = heapEnd(module);
+  const image_bytes = heapEnd(module) + APPLICATION_BYTES;
+  if (module.HEAPU8.length < image_bytes && !module.growMemory(image_bytes))
+    throw new Unsupported(`linear memory cannot grow to ${image_bytes} bytes`);
   const data_bytes = writeImage(`${draft}.img`, module.HEAPU8.subarray(0, image_bytes), window_offset);
   const record: BaseImage = {
     format: IMAGE_FORMAT,
