@@ -62,6 +62,9 @@ describe("the guest package under Pyodide", () => {
 const python = process.env["SANDLOOM_TEST_PYTHON"] ?? "python3";
 const withNumpy = spawnSync(python, ["-c", "import numpy"]).status === 0;
 
+if (!withNumpy)
+  console.log(`skipped: ${python} has no NumPy: set SANDLOOM_TEST_PYTHON to one of 3.12 or newer that has`);
+
 describe.skipIf(!withNumpy)("the guest package under this machine's CPython", () => {
   test.each(modules)("passes %s", (module) => {
     const ended = spawnSync(python, ["-B", "-c", `${RUN}\nprint(run_tests("${module}"))`], {
