@@ -111,7 +111,7 @@ function commands(context: Context, outcome: Outcome): Command {
       "-o, --out <DIR>",
       "folder for graph.json, components/, modules/, run.json, result.json (default: .sandloom/runs/<run>)",
     )
-    .option("--keep", "leave temporary files, such as the executor's log")
+    .option("--keep", "also write the executor's log to the output folder")
     .addOption(new Option("--json", "print one JSON document {run, out, result, artifacts, report} and nothing else"))
     .addOption(new Option("-q, --quiet", "print the result only").conflicts("json"))
     .addHelpText("after", `\n${RUN_EXAMPLES}\n\n${EXIT_CODES_HELP}`)

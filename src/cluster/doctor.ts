@@ -104,17 +104,23 @@ function kernel(found: NativeCapabilities): Check[] {
         },
   );
   checks.push(
-    shmem_thp
-      ? { name: "huge pages", status: "ok", found: "shared memory in huge pages" }
+    shmem_thp || collapses(found.kernel)
+      ? { name: "huge pages", status: "ok", found: "large memory components lie in huge pages" }
       : {
           name: "huge pages",
           status: "degraded",
           found: "shared memory in 4 KiB pages",
           costs: "mapping a large memory component takes a fault for every 64 KiB it reads",
-          get: "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+          get: "Linux 6.1 or later, or: echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
         },
   );
   return checks;
+}
+
+/** MADV_COLLAPSE makes huge pages of shared memory whatever the setting says (docs/decisions/0008-huge-pages.md). */
+function collapses(kernel: string): boolean {
+  const [major = 0, minor = 0] = kernel.split(".").map(Number);
+  return major > 6 || (major === 6 && minor >= 1);
 }
 
 function root(): Check {
