@@ -64,7 +64,8 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
                 {{"memory_bytes", asValue(bytes_)},
                  {"image_bytes", asValue(image->bytes())},
                  {"window_end", asValue(windowEnd())}});
-  if (image_ && image_ != image && image->isVariantOf(*image_) && image->deltaPages().size() + image_->deltaPages().size() <= kMaxSwitchPages) {
+  if (mapped_ && image_ != image && image->isVariantOf(*mapped_) &&
+      image->deltaPages().size() + mapped_->deltaPages().size() <= kMaxSwitchPages) {
     switchTo(std::move(image));
     return;
   }
@@ -77,10 +78,17 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
 // From one application to another over the same base: only the pages in which either differs from it are written. Mapping the
 // other image would drop every page table entry, and its first component would take 5 ms of faults to get them back.
 void Space::switchTo(std::shared_ptr<const Image> image) {
-  (void)reset();
-  std::vector<std::uint32_t> pages;
-  std::ranges::set_union(image_->deltaPages(), image->deltaPages(), std::back_inserter(pages));
+  clearWindow();
+  strayed_.clear();
+  std::vector<PageRun> own = privateRuns(imageSpans());
+  const std::vector<PageRun> tail = privateRuns(tailSpans());
+  own.insert(own.end(), tail.begin(), tail.end());
+  for (const PageRun& run : own)  // what is mapped shows again, and zeros in the tail
+    if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) throw Error::system("madvise (image)");
   image_ = std::move(image);
+  if (image_ == mapped_) return;
+  std::vector<std::uint32_t> pages;
+  std::ranges::set_union(mapped_->deltaPages(), image_->deltaPages(), std::back_inserter(pages));
   for (const std::uint32_t page : pages) {
     const std::size_t offset = std::size_t{page} * kPageBytes;
     std::memcpy(base_ + offset, image_->data() + offset, kPageBytes);
