@@ -23,6 +23,7 @@ void SpaceObject::define(Napi::Env env) {
                                                  {
                                                      method<&SpaceObject::rebind>("rebind"),
                                                      method<&SpaceObject::mapImage>("mapImage"),
+                                                     method<&SpaceObject::enter>("enter"),
                                                      method<&SpaceObject::reset>("reset"),
                                                      method<&SpaceObject::dirtyPages>("dirtyPages"),
                                                      method<&SpaceObject::writeDelta>("writeDelta"),
@@ -78,12 +79,18 @@ Napi::Value SpaceObject::mapImage(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value SpaceObject::enter(const Napi::CallbackInfo& info) {
+  current().enter();
+  return info.Env().Undefined();
+}
+
 Napi::Value SpaceObject::reset(const Napi::CallbackInfo& info) {
   const Space::ResetSummary summary = current().reset();
   const Napi::Object result = Napi::Object::New(info.Env());
   result.Set("dirty_pages", asValue(summary.dirty_pages));
   result.Set("tail_bytes", asValue(summary.tail_bytes));
   result.Set("regions_detached", asValue(summary.regions_detached));
+  result.Set("scanned", summary.scanned);
   return result;
 }
 

@@ -36,6 +36,7 @@ class SpaceObject : public Napi::ObjectWrap<SpaceObject> {
 
   Napi::Value rebind(const Napi::CallbackInfo& info);
   Napi::Value mapImage(const Napi::CallbackInfo& info);
+  Napi::Value enter(const Napi::CallbackInfo& info);
   Napi::Value reset(const Napi::CallbackInfo& info);
   Napi::Value dirtyPages(const Napi::CallbackInfo& info);
   Napi::Value writeDelta(const Napi::CallbackInfo& info);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -12,6 +13,19 @@
 #include "memory/sparse_copy.h"
 
 namespace sandloom {
+namespace {
+
+std::size_t dataEnd(const FileDescriptor& file) {
+  off_t end = 0;
+  while (true) {
+    const off_t data = ::lseek(file.get(), end, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return static_cast<std::size_t>(end);  // only a hole is left
+    if (data >= 0) end = ::lseek(file.get(), data, SEEK_HOLE);
+    if (data < 0 || end < 0) throw Error::system("lseek in an image");
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<const Image> Image::open(const std::string& base_path, const std::optional<std::string>& delta_path) {
   const FileDescriptor base = FileDescriptor::open(base_path, O_RDONLY);
@@ -32,9 +46,11 @@ std::shared_ptr<const Image> Image::open(const std::string& base_path, const std
   // F_SEAL_WRITE would say the same of a file that was never mapped, but waits for transient references to its pages, and
   // fails with EBUSY when the kernel's page migration holds some (seen under load).
   file.addSeals(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+  const std::size_t data_bytes = dataEnd(file);
   Mapping mapping = Mapping::file(file.get(), bytes, PROT_READ, MAP_PRIVATE, kPageBytes);
   return std::shared_ptr<const Image>(std::make_unique<Image>(
-      Image(base_path, delta ? delta->pageNumbers() : std::vector<std::uint32_t>(), std::move(file), std::move(mapping))));
+      Image(base_path, delta ? delta->pageNumbers() : std::vector<std::uint32_t>(), data_bytes, std::move(file),
+            std::move(mapping))));
 }
 
 }  // namespace sandloom

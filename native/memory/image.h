@@ -22,6 +22,8 @@ class Image {
 
   int fd() const { return file_.get(); }
   std::size_t bytes() const { return mapping_.bytes(); }
+  // Where its last page of data ends: zeros follow.
+  std::size_t dataBytes() const { return data_bytes_; }
   // What a page is copied back from.
   const std::byte* data() const { return mapping_.data(); }
   // The pages in which it differs from its base, ascending.
@@ -30,15 +32,17 @@ class Image {
   bool isVariantOf(const Image& other) const { return base_path_ == other.base_path_ && bytes() == other.bytes(); }
 
  private:
-  Image(std::string base_path, std::vector<std::uint32_t> delta_pages, FileDescriptor file, Mapping mapping)
+  Image(std::string base_path, std::vector<std::uint32_t> delta_pages, std::size_t data_bytes, FileDescriptor file,
+        Mapping mapping)
       : base_path_(std::move(base_path)),
         delta_pages_(std::move(delta_pages)),
+        data_bytes_(data_bytes),
         file_(std::move(file)),
         mapping_(std::move(mapping)) {}
 
   std::string base_path_;
   std::vector<std::uint32_t> delta_pages_;
-
+  std::size_t data_bytes_;
   FileDescriptor file_;
   Mapping mapping_;
 };

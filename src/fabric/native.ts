@@ -64,6 +64,8 @@ export interface ResetSummary {
   readonly dirty_pages: number;
   readonly tail_bytes: number;
   readonly regions_detached: number;
+  /** Page tables were read to find the dirty pages; false when this thread had no page fault since `enter`. */
+  readonly scanned: boolean;
 }
 
 export interface DeltaSummary {
@@ -107,6 +109,8 @@ export interface Space {
   rebind(memory: Uint8Array): void;
   /** Maps an image around the window, zeros elsewhere; detaches every region. The memory must be long enough. */
   mapImage(image: number): void;
+  /** The guest is about to run: a reset that follows without a page fault in between need not look for dirty pages. */
+  enter(): void;
   /** Back to the image; detaches every region and forgets its stray writes. */
   reset(): ResetSummary;
   /** Pages outside the window whose content differs from the image's; past the image: that are not zero. */

@@ -140,6 +140,7 @@ export class Sandbox {
     this.#heapReport = undefined;
     this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     if (task.image !== this.#image) this.#mapImage(task.image);
+    this.#memory.enter();
     this.#mount();
     this.#reseed();
     const result = this.#execute(task);

@@ -24,6 +24,12 @@ export const WINDOW_BYTES: number = 2560 * 1024 * 1024;
  * from one such to another by the pages in which they differ.
  */
 const APPLICATION_BYTES = 1024 * 1024;
+/**
+ * Where in a page the heap goes on behind the window. Regions begin with a page; were a large result to begin a few bytes behind
+ * the beginning of a page too, each of its stores would look to the processor like the next load of the operand ("4K aliasing"),
+ * and `x + 1` over 1 MiB would take 0.25 ms instead of 0.06.
+ */
+const HEAP_PHASE_BYTES = 2048;
 const WASM_PAGE = 65536;
 const OS_PAGE = 4096;
 
@@ -174,7 +180,7 @@ function reserveWindow(module: EmscriptenModule): number {
   const end = offset + WINDOW_BYTES;
   if (module.HEAPU8.length < end && !module.growMemory(end))
     throw new Unsupported(`linear memory cannot grow to ${end} bytes`);
-  words()[pointer >>> 2] = end;
+  words()[pointer >>> 2] = end + HEAP_PHASE_BYTES;
   return offset;
 }
 
