@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { store } from "../../src/fabric/store.ts";
 import { defaultLimits } from "../../src/graph/limits.ts";
 import { SandboxCell } from "../../src/sandbox/cell.ts";
-import { ENTRY_KIND, now_ms } from "../../src/sandbox/messages.ts";
+import { Exchange } from "../../src/sandbox/exchange.ts";
+import { ENTRY_KIND, type FromSandbox, now_ms } from "../../src/sandbox/messages.ts";
 import { loadParts } from "../../src/sandbox/shell/parts.ts";
 import type { Answers, FirstResult, Images, Question } from "./shells.ts";
 
@@ -17,12 +18,13 @@ const base = (await store.imageOpen(`${basePrefix}.img`, null)).id;
 const application = (await store.imageOpen(`${basePrefix}.img`, deltaPath)).id;
 const { heap_bytes, file_bytes, message_bytes } = defaultLimits;
 const settings = { run: 0, account: store.accountOpen(1 << 30), mounts: [], heap_bytes, file_bytes, message_bytes };
+const exchange = new Exchange();
 const kept: SandboxCell[] = [];
 let made = 0;
 
 /** A shell with the base image, on which nothing has run. */
 async function shell(): Promise<SandboxCell> {
-  const cell = new SandboxCell(made++);
+  const cell = new SandboxCell(made++, exchange);
   await cell.make(parts, base, { warm: true });
   return cell;
 }
@@ -30,7 +32,7 @@ async function shell(): Promise<SandboxCell> {
 /** Resolves when the sandbox is back at its image. */
 async function call(cell: SandboxCell, handler: string): Promise<FirstResult> {
   let ended = Number.NaN;
-  cell.onMessage = (message) => {
+  const listener = (message: FromSandbox): void => {
     if (message.type === "print") console.error(message.text);
     if (message.type !== "ended") return;
     ended = message.at_ms;
@@ -38,18 +40,15 @@ async function call(cell: SandboxCell, handler: string): Promise<FirstResult> {
       throw new Error(`the handler ${handler} failed: ${message.result.report.message}`);
   };
   const payload = Buffer.from(JSON.stringify({ handler, x: 2 }));
+  const { entry: kind } = ENTRY_KIND;
+  const turn = cell.take();
+  if (turn === undefined) throw new Error("the sandbox is not idle");
   const started = now_ms();
-  await cell.run({
-    type: "run",
-    image: application,
-    kind: ENTRY_KIND.entry,
-    component: 0,
-    name: "main",
-    payload,
-    regions: [],
-    settings,
-  });
-  while (Number.isNaN(ended)) await sleep(0); // its messages come by another port than the end of the task
+  await cell.run(
+    turn,
+    { type: "run", image: application, kind, name: "main", payload, regions: [], settings },
+    listener,
+  );
   return { result_ms: ended - started };
 }
 

@@ -13,6 +13,7 @@ export const OP = {
   raise: 8,
   start: 9,
   wait: 10,
+  call: 11,
 } as const;
 
 export const HEADER_BYTES = 16;
@@ -109,6 +110,63 @@ export function replyMessage(
   }
   out.set(payload, at);
   return out;
+}
+
+/** Reads a region table: a count, then pairs of words. */
+function regionsAt(view: DataView, at: number): RegionUse[] {
+  return Array.from({ length: view.getUint32(at, true) }, (_, index) => ({
+    region: view.getUint32(at + 4 + index * 8, true),
+    writable: view.getUint32(at + 8 + index * 8, true) !== 0,
+  }));
+}
+
+/** The regions that a {@link replyMessage} of one word holds. */
+export function regionsOfReply(reply: Uint8Array): RegionUse[] {
+  return regionsAt(new DataView(reply.buffer, reply.byteOffset, reply.length), 12);
+}
+
+/** A call on its way from one sandbox to another: a message under the callee's name, and the run's settings before it. */
+export interface DirectCall {
+  /** Slot of the sandbox that waits for the answer. */
+  readonly caller: number;
+  readonly name: string;
+  readonly regions: readonly RegionUse[];
+  readonly heap_bytes: number;
+  /** The other settings, in JSON: the same text for every call of a run. */
+  readonly settings: Uint8Array;
+  readonly payload: Uint8Array;
+}
+
+const CALL_HEADER_BYTES = 16;
+
+export function encodeCall({ caller, name, regions, heap_bytes, settings, payload }: DirectCall): Uint8Array {
+  const message = replyMessage([], regions, payload, name);
+  const out = new Uint8Array(CALL_HEADER_BYTES + settings.length + message.length);
+  const view = new DataView(out.buffer);
+  view.setFloat64(0, heap_bytes, true);
+  view.setUint32(8, caller, true);
+  view.setUint32(12, settings.length, true);
+  out.set(settings, CALL_HEADER_BYTES);
+  out.set(message, CALL_HEADER_BYTES + settings.length);
+  return out;
+}
+
+export function decodeCall(bytes: Uint8Array): DirectCall {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const settings = bytes.subarray(CALL_HEADER_BYTES, CALL_HEADER_BYTES + view.getUint32(12, true));
+  let at = CALL_HEADER_BYTES + settings.length + 8;
+  const name_bytes = view.getUint32(at, true);
+  const name = Buffer.from(bytes.subarray(at + 4, at + 4 + name_bytes)).toString();
+  at += 4 + name_bytes;
+  const regions = regionsAt(view, at);
+  return {
+    caller: view.getUint32(8, true),
+    name,
+    regions,
+    heap_bytes: view.getFloat64(0, true),
+    settings,
+    payload: bytes.subarray(at + 4 + regions.length * 8),
+  };
 }
 
 export function replyError(error: ErrorReport): Uint8Array {

@@ -3,9 +3,6 @@ import type { MessagePort } from "node:worker_threads";
 import type { ErrorReport } from "../graph/errors.ts";
 import type { ShellParts } from "./shell/parts.ts";
 
-/** Words of the control block that both threads see. */
-export const CONTROL = { wake: 0, cancel: 1, words: 2 } as const;
-
 /** A region named by a message; the message holds one reference to it. */
 export interface RegionUse {
   readonly region: number;
@@ -21,6 +18,17 @@ export interface Mount {
   readonly guest: string;
 }
 
+/** What a component may use of its run without asking the dispatcher. */
+export interface DirectCalls {
+  /** One word: not 0 while each component alive may call another directly and none of the run's limits be passed. */
+  readonly allowed: Int32Array;
+  /** Heap of each component, and of those whose own is not the run's. */
+  readonly run_heap_bytes: number;
+  readonly heap_bytes: Readonly<Record<string, number>>;
+  /** Components that take other than one CPU: only the dispatcher can admit them. */
+  readonly apart: readonly string[];
+}
+
 /** What a run gives each of its components. */
 export interface RunSettings {
   readonly run: number;
@@ -29,31 +37,37 @@ export interface RunSettings {
   readonly heap_bytes: number;
   readonly file_bytes: number;
   readonly message_bytes: number;
+  /** Absent: every call goes by the dispatcher. */
+  readonly direct?: DirectCalls;
+}
+
+/** One component to be run, or one task of the host. */
+export interface RunTask {
+  readonly type: "run";
+  readonly image: number;
+  readonly kind: EntryKind;
+  readonly name: string;
+  readonly payload: Uint8Array;
+  readonly regions: readonly RegionUse[];
+  readonly settings: RunSettings;
+  /** For `load`: where to write the pages that differ from the base. */
+  readonly deltaPath?: string;
 }
 
 export type WorkerTask =
   | {
       readonly type: "make";
-      readonly sandbox: number;
+      /** The slot, and the memory that it is in (exchange.ts). */
+      readonly slot: number;
+      readonly exchange: SharedArrayBuffer;
       readonly parts: ShellParts;
-      readonly control: SharedArrayBuffer;
       readonly port: MessagePort;
       readonly image: number;
       /** Run a component that does nothing, so that the first real one finds code compiled and pages mapped. */
       readonly warm: boolean;
     }
-  | {
-      readonly type: "run";
-      readonly image: number;
-      readonly kind: EntryKind;
-      readonly component: number;
-      readonly name: string;
-      readonly payload: Uint8Array;
-      readonly regions: readonly RegionUse[];
-      readonly settings: RunSettings;
-      /** For `load`: where to write the pages that differ from the base. */
-      readonly deltaPath?: string;
-    };
+  /** From now on it does what comes by the port and by its mailbox; the task never ends. */
+  | { readonly type: "serve" };
 
 export interface ResetReport {
   /** Private bytes that the sandbox had: pages copied from the image, heap growth, files. */
@@ -97,6 +111,22 @@ export type FromSandbox =
       readonly payload: Uint8Array;
       readonly regions: readonly RegionUse[];
       readonly made: readonly RegionMade[];
+      /** It waits for the result of this one. */
+      readonly waits: boolean;
+    }
+  /** It called a component directly and waits for it. Until its next message, the callee's are what is to be looked at. */
+  | {
+      readonly type: "called";
+      readonly ticket: number;
+      readonly name: string;
+      readonly line: number;
+      readonly message_bytes: number;
+      readonly regions: readonly RegionUse[];
+      readonly made: readonly RegionMade[];
+      /** The callee's slot, and its turn there. */
+      readonly callee: number;
+      readonly turn: number;
+      readonly at_ms: number;
     }
   | { readonly type: "waiting"; readonly tickets: readonly number[]; readonly made: readonly RegionMade[] }
   | { readonly type: "split"; readonly rows: number; readonly row_bytes: number }
@@ -104,13 +134,19 @@ export type FromSandbox =
   | {
       readonly type: "ended";
       readonly result: ComponentOutcome;
+      /** Its caller has the result already: `payload` and `regions` are empty. */
+      readonly answered: boolean;
+      readonly result_bytes: number;
       readonly cpu_ms: number;
       readonly artifacts: readonly Artifact[];
       readonly made: readonly RegionMade[];
       readonly at_ms: number;
-    };
+    }
+  /** The last of a component: the sandbox is pristine again. */
+  | { readonly type: "reset"; readonly report: ResetReport };
 
 export type ToSandbox =
+  | RunTask
   | {
       readonly type: "joined";
       readonly ticket: number;

@@ -5,17 +5,28 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { type ErrorReport, SandboxDied, WroteReadOnlyComponent } from "../graph/errors.ts";
 import { createSpace, type Space, store } from "../fabric/store.ts";
-import { FrameReader, OP, replyError, replyMessage, replyWords } from "./frames.ts";
+import { ANSWER, Exchange, MAILBOX_BYTES, SLOT } from "./exchange.ts";
+import {
+  decodeCall,
+  encodeCall,
+  FrameReader,
+  OP,
+  regionsOfReply,
+  replyError,
+  replyMessage,
+  replyWords,
+} from "./frames.ts";
 import {
   type Artifact,
   type ComponentOutcome,
-  CONTROL,
   ENTRY_KIND,
   type FromSandbox,
   now_ms,
   type RegionMade,
   type RegionUse,
   type ResetReport,
+  type RunSettings,
+  type RunTask,
   type ToSandbox,
   type WorkerTask,
 } from "./messages.ts";
@@ -25,17 +36,25 @@ import { hostFileSystem } from "./runtime/guest-files.ts";
 import { createShell, type Shell } from "./shell/shell.ts";
 
 type MakeTask = Extract<WorkerTask, { type: "make" }>;
-export type RunTask = Extract<WorkerTask, { type: "run" }>;
 
+/** The caller's slot of a component that the dispatcher started. */
+const NOBODY = -1;
 /** A wait wakes at least this often to look at the cancel word, should a notification be lost. */
 const WAIT_SLICE_MS = 200;
 const PAGE_BYTES = 4096;
 /** State of a Mersenne twister; a position of as much says that all of it was drawn. */
 const TWISTER_WORDS = 624;
+/** The window holds a few more regions than the guest uses, but not any number. */
+const MAX_DETACHED = 16;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
 class CancelledInGuest extends Error {}
+
+interface Todo {
+  readonly task: RunTask;
+  readonly caller: number;
+}
 
 interface Joined {
   /** It raised. */
@@ -53,7 +72,8 @@ const NOOP = {
 
 export class Sandbox {
   readonly #port: MessagePort;
-  readonly #control: Int32Array;
+  readonly #exchange: Exchange;
+  readonly #slot: number;
   readonly #addresses: { readonly entry: number; readonly task: number };
   readonly #randomStates: readonly (readonly [words: number, position: number])[];
   readonly #window: { readonly offset: number; readonly bytes: number };
@@ -63,12 +83,25 @@ export class Sandbox {
   #known_bytes = 0;
   #mounted: { readonly key: string; readonly undo: () => void } = { key: "[]", undo: () => undefined };
 
+  /** Those of the last direct call, parsed: a run gives the same to all its components. */
+  #settingsText: Uint8Array = NOTHING;
+  #settings!: Omit<RunSettings, "heap_bytes">;
+
   // Of the component that runs.
   #task: RunTask | undefined;
+  #caller = NOBODY;
+  /** The caller has the result, and has gone on. */
+  #answered = false;
+  /** The settings that it gives to those that it calls. */
+  #directSettings: Uint8Array | undefined;
+  /** Regions that the guest let go of, still mapped: unmapping waits for when the thread has nothing better to do. */
+  readonly #detached: number[] = [];
   #reply: Uint8Array = NOTHING;
   #replyRead = 0;
   #outcome: ComponentOutcome | undefined;
+  /** Of all components that ran here: what comes late, for one that did not wait, is none of the next one's. */
   #tickets = 0;
+  #ticketsBefore = 0;
   #joined = new Map<number, Joined>();
   #delivered: readonly RegionUse[] = [];
   #made: RegionMade[] = [];
@@ -79,7 +112,8 @@ export class Sandbox {
 
   private constructor(task: MakeTask) {
     this.#port = task.port;
-    this.#control = new Int32Array(task.control);
+    this.#exchange = new Exchange(task.exchange);
+    this.#slot = task.slot;
     const { record } = task.parts;
     this.#randomStates = record.randomStates;
     this.#addresses = { entry: record.entryAddress, task: record.taskAddress };
@@ -122,31 +156,87 @@ export class Sandbox {
   }
 
   #warmUp(image: number): void {
-    this.#task = { type: "run", image, kind: ENTRY_KIND.component, component: 0, regions: [], ...NOOP };
+    this.#task = { type: "run", image, kind: ENTRY_KIND.component, regions: [], ...NOOP };
     const result = this.#execute(this.#task);
     if (result.outcome !== "returned") throw new SandboxDied("a new sandbox could not run anything");
     this.#outcome = undefined;
     this.#reset();
   }
 
-  /** Runs one component to its end; its outcome is posted before the sandbox is put back to its image. */
-  run(task: RunTask): ResetReport {
+  /**
+   * Runs what the dispatcher sends and what other sandboxes call, one after the other, for as long as the sandbox lives.
+   * @throws SandboxDied when it cannot go on
+   */
+  serve(): never {
+    const [exchange, slot] = [this.#exchange, this.#slot];
+    for (;;) {
+      const seen = exchange.load(slot, SLOT.wake);
+      const next = this.#next();
+      if (!next) {
+        exchange.sleep(slot, seen);
+        continue;
+      }
+      const report = this.#run(next.task, next.caller);
+      exchange.giveBack(slot);
+      this.#post({ type: "reset", report });
+    }
+  }
+
+  #next(): Todo | undefined {
+    const [exchange, slot] = [this.#exchange, this.#slot];
+    if (exchange.clear(slot, SLOT.request) !== 0) return this.#calledTask(exchange.read(slot));
+    for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
+      const message = got.message as ToSandbox;
+      if (message.type === "run") return { task: message, caller: NOBODY };
+      if (message.type === "joined") releaseAll(message.regions);
+    }
+    return undefined;
+  }
+
+  #calledTask(bytes: Uint8Array): Todo {
+    const { caller, name, regions, heap_bytes, settings: text, payload } = decodeCall(bytes);
+    if (Buffer.compare(text, this.#settingsText) !== 0) {
+      this.#settingsText = text;
+      this.#settings = JSON.parse(Buffer.from(text).toString()) as RunSettings;
+    }
+    const settings = { ...this.#settings, heap_bytes };
+    const { component: kind } = ENTRY_KIND;
+    return { caller, task: { type: "run", image: this.#image, kind, name, regions, settings, payload } };
+  }
+
+  /** Runs one component to its end; its outcome is told before the sandbox is put back to its image. */
+  #run(task: RunTask, caller: number): ResetReport {
     const cpu_start_ms = store.threadCpuMs();
     this.#task = task;
+    this.#caller = caller;
     this.#outcome = undefined;
-    this.#tickets = 0;
+    this.#ticketsBefore = this.#tickets;
+    this.#replies = [];
     this.#joined.clear();
     this.#heapRefused = false;
     this.#heapReport = undefined;
+    this.#answered = false;
+    this.#directSettings = undefined;
     this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
     if (task.image !== this.#image) this.#mapImage(task.image);
-    this.#memory.enter();
     this.#mount();
-    this.#reseed();
     const result = this.#execute(task);
     const cpu_ms = store.threadCpuMs() - cpu_start_ms;
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
-    this.#post({ type: "ended", result, cpu_ms, artifacts, made: this.#takeMade(), at_ms: now_ms() });
+    this.#post({
+      type: "ended",
+      result: this.#answered ? withoutPayload(result) : result,
+      answered: this.#answered,
+      result_bytes: result.outcome === "died" ? 0 : result.payload.length,
+      cpu_ms,
+      artifacts,
+      made: this.#takeMade(),
+      at_ms: now_ms(),
+    });
+    if (caller !== NOBODY && !this.#answered) {
+      this.#exchange.store(caller, SLOT.answer, ANSWER.elsewhere);
+      this.#exchange.wake(caller);
+    }
     if (result.outcome === "died") throw new SandboxDied(result.report.message);
     return this.#reset();
   }
@@ -167,13 +257,15 @@ export class Sandbox {
       return died("SandboxDied", "the interpreter aborted", { component: task.name });
     if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned")
       this.#memory.writeDelta(task.deltaPath, Math.max(heapEnd(this.#shell.module), store.imageInfo(task.image).bytes));
-    const stray = this.#memory.strayWrites();
-    if (stray.length > 0) {
-      const error = new WroteReadOnlyComponent(
-        `${task.name} wrote into memory that it may only read: name the parameter in @split(writes=...)`,
-        { component: task.name, regions: stray },
-      );
-      return { outcome: "raised", payload: NOTHING, report: error.toReport(), fatal: true };
+    if (!this.#answered) {
+      const stray = this.#memory.strayWrites();
+      if (stray.length > 0) {
+        const error = new WroteReadOnlyComponent(
+          `${task.name} wrote into memory that it may only read: name the parameter in @split(writes=...)`,
+          { component: task.name, regions: stray },
+        );
+        return { outcome: "raised", payload: NOTHING, report: error.toReport(), fatal: true };
+      }
     }
     return this.#outcome ?? died("SandboxDied", "the component ended without a result", { component: task.name });
   }
@@ -187,6 +279,8 @@ export class Sandbox {
     this.#memory.mapImage(image);
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#image = image;
+    this.#exchange.store(this.#slot, SLOT.image, image);
+    this.#prepare();
   }
 
   #reset(): ResetReport {
@@ -197,13 +291,17 @@ export class Sandbox {
     this.#shell.resetJavaScript();
     this.#releaseDelivered();
     this.#joined.clear();
+    this.#detached.length = 0;
     this.#task = undefined;
+    this.#prepare();
     const local_bytes = dirty_pages * PAGE_BYTES + tail_bytes + file_bytes;
     return { local_bytes, dirty_pages, reset_ms: performance.now() - start };
   }
 
-  /** Random state is in the image: without this every component would draw the same numbers. */
-  #reseed(): void {
+  /** What the next component needs done that can be done before it comes. */
+  #prepare(): void {
+    this.#memory.enter();
+    // Random state is in the image: without this every component would draw the same numbers.
     const { buffer } = this.#shell.module.HEAPU8;
     for (const [words, position] of this.#randomStates) {
       crypto.getRandomValues(new Uint32Array(buffer as ArrayBuffer, words, TWISTER_WORDS));
@@ -286,6 +384,7 @@ export class Sandbox {
       case OP.start:
         return replyMessage([task.kind], task.regions, task.payload, task.name);
       case OP.allocate: {
+        this.#detachNow();
         const region = store.regionAllocate(task.settings.account, frame.a);
         const address = this.#memory.attach(region, true, true);
         const made = { region, bytes: store.regionInfo(region).bytes, copied_bytes: frame.b, at_ms: now_ms() };
@@ -295,6 +394,7 @@ export class Sandbox {
       }
       case OP.attach: {
         const { a: region, b: writable } = frame;
+        if (this.#detached.includes(region)) this.#detachNow();
         const info = store.regionInfo(region);
         if (info.account !== task.settings.account) throw new RangeError(`region ${region} is not of this run`);
         // What a component was triggered with it looks at; a result it may only hand on.
@@ -302,7 +402,7 @@ export class Sandbox {
         return replyWords(this.#memory.attach(region, writable !== 0, given), info.bytes);
       }
       case OP.detach:
-        this.#memory.detach(frame.a);
+        if (this.#detached.push(frame.a) >= MAX_DETACHED) this.#detachNow();
         return undefined;
       case OP.trigger: {
         const line = frame.b;
@@ -310,33 +410,33 @@ export class Sandbox {
         const regions = this.#hold(frame.regions());
         const payload = this.#payload(frame);
         const ticket = ++this.#tickets;
-        this.#post({ type: "trigger", ticket, name, line, payload, regions, made: this.#takeMade() });
+        this.#post({ type: "trigger", ticket, name, line, payload, regions, made: this.#takeMade(), waits: false });
         return replyWords(ticket);
       }
+      case OP.call:
+        return this.#call(frame);
       case OP.wait: {
         const tickets: number[] = [];
         for (let left = frame.a; left > 0; left--) tickets.push(frame.u32());
         this.#await(tickets);
         return replyWords();
       }
-      case OP.join: {
+      case OP.join:
         this.#await([frame.a]);
-        const { report, regions, payload } = this.#joined.get(frame.a) as Joined;
-        if (report?.code === "HeapCapExceeded") this.#heapReport = report;
-        this.#joined.delete(frame.a);
-        this.#delivered = regions;
-        return replyMessage([report ? 1 : 0], regions, payload);
-      }
+        return this.#takeJoined(frame.a);
       case OP.split: {
         this.#post({ type: "split", rows: frame.a, row_bytes: frame.b });
         return replyWords(this.#receive("split").n);
       }
       case OP.result: {
+        if (this.#answered) throw new RangeError("the component has ended already");
         const regions = this.#hold(frame.regions());
         this.#outcome = { outcome: "returned", regions, payload: this.#payload(frame) };
+        this.#answerDirectly(this.#outcome);
         return undefined;
       }
       case OP.raise: {
+        if (this.#answered) throw new RangeError("the component has ended already");
         const report = JSON.parse(frame.text(frame.u32())) as GuestReport;
         this.#outcome = {
           outcome: "raised",
@@ -344,6 +444,7 @@ export class Sandbox {
           report: this.#explain(report),
           fatal: report.fatal === true,
         };
+        this.#answerDirectly(this.#outcome);
         return undefined;
       }
       default:
@@ -353,7 +454,7 @@ export class Sandbox {
 
   /** A result's references live until the guest has attached what it wants of them, that is until its next call. */
   #releaseDelivered(): void {
-    for (const { region } of this.#delivered) store.regionRelease(region);
+    releaseAll(this.#delivered);
     this.#delivered = [];
   }
 
@@ -393,32 +494,138 @@ export class Sandbox {
     return { code: code ?? "GuestRaised", message: text, details: { ...report.details, ...details } };
   }
 
+  /** Triggers a component and waits for its result: TRIGGER and JOIN in one. */
+  #call(frame: FrameReader): Uint8Array {
+    const line = frame.b;
+    const name = frame.text(frame.u32());
+    const regions = this.#hold(frame.regions());
+    const payload = this.#payload(frame);
+    const made = this.#takeMade();
+    const ticket = ++this.#tickets;
+    const request = this.#directCall(name, regions, payload);
+    const place = request && this.#exchange.call(this.#slot, (this.#task as RunTask).image);
+    if (!place) {
+      this.#post({ type: "trigger", ticket, name, line, payload, regions, made, waits: true });
+      this.#receive("resume");
+      return this.#takeJoined(ticket);
+    }
+    const { callee, turn } = place;
+    const at_ms = now_ms();
+    this.#exchange.write(callee, request);
+    this.#exchange.store(callee, SLOT.request, 1);
+    this.#exchange.wake(callee);
+    // While it runs: the dispatcher keeps what it hears of the callee until it has read this.
+    this.#post({
+      type: "called",
+      ticket,
+      name,
+      line,
+      message_bytes: payload.length,
+      regions,
+      made,
+      callee,
+      turn,
+      at_ms,
+    });
+    return this.#answerOf(ticket);
+  }
+
+  /** The call as it goes into a mailbox; undefined if it must go by the dispatcher. */
+  #directCall(name: string, regions: readonly RegionUse[], payload: Uint8Array): Uint8Array | undefined {
+    const { direct, heap_bytes: _, ...settings } = (this.#task as RunTask).settings;
+    if (!direct || this.#caller !== NOBODY || Atomics.load(direct.allowed, 0) === 0) return undefined;
+    if (direct.apart.includes(name) || direct.apart.includes((this.#task as RunTask).name)) return undefined;
+    const heap_bytes = direct.heap_bytes[name] ?? direct.run_heap_bytes;
+    this.#directSettings ??= Buffer.from(JSON.stringify(settings));
+    const request = encodeCall({
+      caller: this.#slot,
+      name,
+      regions,
+      heap_bytes,
+      settings: this.#directSettings,
+      payload,
+    });
+    return request.length <= MAILBOX_BYTES ? request : undefined;
+  }
+
+  /** Lets the caller go on as soon as the result is known, if it is one that it can understand alone. */
+  #answerDirectly(outcome: Exclude<ComponentOutcome, { outcome: "died" }>): void {
+    if (this.#caller === NOBODY) return;
+    const answer = directAnswer(outcome);
+    if (!answer || this.#memory.strayWrites().length > 0) return;
+    this.#answered = true;
+    this.#exchange.write(this.#caller, answer);
+    this.#exchange.store(this.#caller, SLOT.answer, ANSWER.here);
+    this.#exchange.wake(this.#caller);
+  }
+
+  #detachNow(): void {
+    for (const region of this.#detached.splice(0)) {
+      try {
+        this.#memory.detach(region);
+      } catch {
+        // The guest named one that it does not have; nobody waits for an answer.
+      }
+    }
+  }
+
+  #answerOf(ticket: number): Uint8Array {
+    const [exchange, slot] = [this.#exchange, this.#slot];
+    this.#detachNow();
+    for (;;) {
+      const seen = exchange.load(slot, SLOT.wake);
+      const answer = exchange.clear(slot, SLOT.answer);
+      if (answer === ANSWER.here) {
+        const reply = exchange.read(slot);
+        this.#delivered = regionsOfReply(reply);
+        return reply;
+      }
+      if (answer === ANSWER.elsewhere) {
+        this.#receive("resume");
+        return this.#takeJoined(ticket);
+      }
+      if (exchange.load(slot, SLOT.cancel) !== 0) throw new CancelledInGuest();
+      exchange.sleep(slot, seen, WAIT_SLICE_MS);
+    }
+  }
+
+  #takeJoined(ticket: number): Uint8Array {
+    const { report, regions, payload } = this.#joined.get(ticket) as Joined;
+    if (report?.code === "HeapCapExceeded") this.#heapReport = report;
+    this.#joined.delete(ticket);
+    this.#delivered = regions;
+    return replyMessage([report ? 1 : 0], regions, payload);
+  }
+
   #await(tickets: readonly number[]): void {
     this.#drain();
     const missing = tickets.filter((ticket) => !this.#joined.has(ticket));
     if (missing.length === 0) return;
     for (const ticket of missing)
-      if (ticket < 1 || ticket > this.#tickets) throw new RangeError(`there is no ticket ${ticket}`);
+      if (ticket <= this.#ticketsBefore || ticket > this.#tickets) throw new RangeError(`there is no ticket ${ticket}`);
     this.#post({ type: "waiting", tickets: missing, made: this.#takeMade() });
     this.#receive("resume");
   }
 
   #receive<T extends ToSandbox["type"]>(type: T): Extract<ToSandbox, { type: T }> {
+    const [exchange, slot] = [this.#exchange, this.#slot];
+    this.#detachNow();
     for (;;) {
-      const seen = Atomics.load(this.#control, CONTROL.wake);
+      const seen = exchange.load(slot, SLOT.wake);
       this.#drain();
       const at = this.#replies.findIndex((m) => m.type === type);
       if (at >= 0) return this.#replies.splice(at, 1)[0] as Extract<ToSandbox, { type: T }>;
-      if (Atomics.load(this.#control, CONTROL.cancel) !== 0) throw new CancelledInGuest();
-      Atomics.wait(this.#control, CONTROL.wake, seen, WAIT_SLICE_MS);
+      if (exchange.load(slot, SLOT.cancel) !== 0) throw new CancelledInGuest();
+      exchange.sleep(slot, seen, WAIT_SLICE_MS);
     }
   }
 
   #drain(): void {
     for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
       const message = got.message as ToSandbox;
-      if (message.type === "joined") this.#joined.set(message.ticket, message);
-      else this.#replies.push(message);
+      if (message.type !== "joined") this.#replies.push(message);
+      else if (message.ticket > this.#ticketsBefore) this.#joined.set(message.ticket, message);
+      else releaseAll(message.regions);
     }
   }
 }
@@ -430,6 +637,23 @@ interface GuestReport {
   readonly code?: string;
   readonly details?: Readonly<Record<string, unknown>>;
   readonly fatal?: boolean;
+}
+
+function releaseAll(regions: readonly RegionUse[]): void {
+  for (const { region } of regions) store.regionRelease(region);
+}
+
+/** The answer that fits a mailbox and needs nobody but its caller to be understood. */
+function directAnswer(result: Exclude<ComponentOutcome, { outcome: "died" }>): Uint8Array | undefined {
+  const raised = result.outcome === "raised";
+  if (raised && (result.fatal || result.report.code === "HeapCapExceeded")) return undefined;
+  const reply = replyMessage([raised ? 1 : 0], raised ? [] : result.regions, result.payload);
+  return reply.length <= MAILBOX_BYTES ? reply : undefined;
+}
+
+function withoutPayload(result: ComponentOutcome): ComponentOutcome {
+  if (result.outcome === "returned") return { ...result, payload: NOTHING, regions: [] };
+  return result.outcome === "raised" ? { ...result, payload: NOTHING } : result;
 }
 
 function died(code: string, message: string, details: Readonly<Record<string, unknown>> = {}): ComponentOutcome {

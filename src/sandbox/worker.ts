@@ -1,7 +1,7 @@
-/** A worker thread's entry: holds one sandbox. Piscina calls it with one task at a time. */
+/** A worker thread's entry: holds one sandbox. Piscina calls it to make the sandbox, and then once to serve. */
 import { enableCompileCache } from "node:module";
 import { workerData } from "node:worker_threads";
-import type { ResetReport, WorkerTask } from "./messages.ts";
+import type { WorkerTask } from "./messages.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 // A thread does not inherit the process's cache of compiled sources, and what is imported before it is there is not in it.
@@ -11,11 +11,11 @@ const sandboxModule = import("./sandbox.ts");
 
 let sandbox: Sandbox | undefined;
 
-export default async function handle(task: WorkerTask): Promise<ResetReport | undefined> {
+export default async function handle(task: WorkerTask): Promise<void> {
   if (task.type === "make") {
     sandbox = await (await sandboxModule).Sandbox.make(task);
-    return undefined;
+    return;
   }
   if (!sandbox) throw new Error("this worker has no sandbox yet");
-  return sandbox.run(task);
+  sandbox.serve();
 }

@@ -84,7 +84,7 @@ class Transport:
             text = json.dumps({"code": refused[0], "message": refused[1]}).encode()
             self.reply = PAIR.pack(1, len(text)) + text
             return len(frame)
-        answer = (None, self.allocate, self.attach, self.detach, self.trigger, self.join, self.split, self.result, self.raised, self.started, self.wait)[op](a, b, body)
+        answer = (None, self.allocate, self.attach, self.detach, self.trigger, self.join, self.split, self.result, self.raised, self.started, self.wait, self.call)[op](a, b, body)
         if answer is not None:
             self.reply = PAIR.pack(0, len(answer)) + answer
         return len(frame)
@@ -151,6 +151,10 @@ class Transport:
             return WORD.pack(1) + WORD.pack(0) + child.payload
         self.arrived = child.result_regions
         return WORD.pack(0) + answer
+
+    def call(self, a, line, body):
+        (number,) = WORD.unpack(self.trigger(a, line, body))
+        return self.join(number, 0, b"")
 
     def release_arrived(self):
         """What a JOIN brought is held until the joiner's next call that is neither ATTACH nor DETACH."""

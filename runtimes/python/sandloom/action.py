@@ -7,7 +7,7 @@ import json
 import sys
 
 from . import exceptions
-from .device import JOIN, PAIR, SPLIT, TRIGGER, WAIT, WORD
+from .device import CALL, JOIN, PAIR, SPLIT, TRIGGER, WAIT, WORD
 from .dtypes import make_dtype
 from .errors import UnsupportedValue, WritesNeedRemote
 from .unchanged import Snapshot
@@ -115,15 +115,7 @@ class Ticket:
         if self.writes:
             action.writers -= 1
         try:
-            body = action.device.call(JOIN, self.number)
-            (raised,) = WORD.unpack_from(body)
-            regions, start = read_table(body, 4)
-            if raised:
-                self._error = exceptions.rebuild(loads(body[start:]), self.name)
-            else:
-                # Decoded at once: the message holds its regions no longer than to the next call.
-                own, tree = loads(body[start:])
-                self._result = Decoder(action.device, own, regions).decode(tree, "lease")
+            self._error, self._result = action.outcome(action.device.call(JOIN, self.number), self.name)
         except Exception as error:
             self._error = error
         self._kept = None
@@ -208,6 +200,32 @@ class Action:
         if write_ranges:
             self.writers += 1
         return ticket
+
+    def call(self, name, kwargs, writes, line):
+        """Triggers and joins, in one exchange with the host unless something is in flight that must be looked at first."""
+        encoder = Encoder(self.device, shared=self.shared)
+        if self.inflight:
+            return self.start(name, (), kwargs, writes, encoder, line).join()
+        body, _ = self._message(name, (), kwargs, writes, encoder)
+        reply = self.device.call(CALL, 0, line, 0, body)
+        # As in a ticket: what the arguments refer to stays mapped as it is, and what was copied for the call does not.
+        kept = [encoder.regions[region] for region, _, _ in encoder.reads]
+        del encoder
+        error, result = self.outcome(reply, name)
+        del kept
+        if error is not None:
+            raise error
+        return result
+
+    def outcome(self, reply, name):
+        """(what the component raised or None, its result) of a JOIN's reply."""
+        (raised,) = WORD.unpack_from(reply)
+        regions, at = read_table(reply, 4)
+        if raised:
+            return exceptions.rebuild(loads(reply[at:]), name), None
+        # Decoded at once: the message holds its regions no longer than to the next call.
+        own, tree = loads(reply[at:])
+        return None, Decoder(self.device, own, regions).decode(tree, "lease")
 
     def _message(self, name, args, kwargs, writes, encoder):
         written = ()

@@ -12,7 +12,7 @@ from weakref import ref
 
 from . import errors
 
-ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT = range(1, 11)
+ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT, CALL = range(1, 12)
 
 REQUEST = Struct("<B3xIII")
 PAIR = Struct("<II")

@@ -37,30 +37,29 @@ class Component:
         self._signature = None
 
     def __call__(self, *args, **kwargs):
-        return self._trigger(args, kwargs, sys._getframe(1).f_lineno).join()
+        run = action()
+        bound = self._bound(run, args, kwargs)
+        return run.call(self.name, bound, self.writes, sys._getframe(1).f_lineno)
 
     def defer(self, *args, **kwargs) -> Ticket:
         """Triggers, and gives the ticket at once."""
-        return self._trigger(args, kwargs, sys._getframe(1).f_lineno)
-
-    def _trigger(self, args, kwargs, line):
         run = action()
-        names = self._names
-        if kwargs or names is None or len(args) != len(names):
-            try:
-                bound = self._bind(args, kwargs)
-            except TypeError as error:
-                raise run.first_failure(TypeError(f"{self.name}() {error}")) from None
-        else:
-            bound = dict(zip(names, args, strict=True))
-        return run.start(self.name, (), bound, self.writes, Encoder(run.device, shared=run.shared), line)
+        bound = self._bound(run, args, kwargs)
+        return run.start(self.name, (), bound, self.writes, Encoder(run.device, shared=run.shared), sys._getframe(1).f_lineno)
 
-    def _bind(self, args, kwargs):
+    def _bound(self, run, args, kwargs):
+        """The arguments by name."""
+        names = self._names
+        if not kwargs and names is not None and len(args) == len(names):
+            return dict(zip(names, args, strict=True))
         if self._signature is None:
             import inspect
 
             self._signature = inspect.signature(self.body)
-        bound = self._signature.bind(*args, **kwargs)
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise run.first_failure(TypeError(f"{self.name}() {error}")) from None
         bound.apply_defaults()
         return bound.arguments
 

@@ -51,13 +51,13 @@ class _Transport:
             host.next_address += -(-a // 4096) * 4096
         elif op == device.ATTACH:
             answer = PAIR.pack(*host.regions[a])
-        elif op == device.TRIGGER:
+        elif op in (device.TRIGGER, device.CALL):
             (size,) = WORD.unpack_from(body)
             child = _Transport(host, 0, body[4 : 4 + size], body[4 + size :])
             runner.run(child)
             number = len(self.tickets) + 1
             self.tickets[number] = child.result
-            answer = WORD.pack(number)
+            answer = WORD.pack(number) if op == device.TRIGGER else WORD.pack(0) + child.result
         elif op == device.JOIN:
             answer = WORD.pack(0) + self.tickets[a]
         elif op == device.SPLIT:

@@ -6,18 +6,20 @@ import { store } from "../../fabric/store.ts";
 import { type ErrorReport, InternalError, SandloomError } from "../../graph/errors.ts";
 import { splitCount } from "../../materializer/split.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
+import type { Exchange } from "../../sandbox/exchange.ts";
 import {
   type ComponentOutcome,
   ENTRY_KIND,
   type FromSandbox,
   type RegionUse,
   type ResetReport,
+  type RunTask,
 } from "../../sandbox/messages.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
 import { type HostTask, runHostTask } from "./host-task.ts";
 import type { Images } from "./images.ts";
-import { CellPool } from "./pool.ts";
+import { CellPool, type Taken } from "./pool.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
 import * as errors from "./run-errors.ts";
 import { type ComponentState, type Outcome, RunState } from "./run-state.ts";
@@ -28,8 +30,20 @@ const EVENT_BATCH_MS = 15;
 export interface DispatcherOptions {
   readonly parts: Promise<ShellParts>;
   readonly images: Images;
+  readonly exchange: Exchange;
   readonly cpus: number;
   readonly send: (message: FromExecutor) => void;
+}
+
+/** What a component is made of when it is triggered. */
+interface Triggered {
+  readonly name: string;
+  readonly depth: number;
+  readonly payload: Uint8Array;
+  readonly message_bytes: number;
+  readonly regions: readonly RegionUse[];
+  readonly parent?: NonNullable<ComponentState["parent"]>;
+  readonly line?: number;
 }
 
 export class Dispatcher {
@@ -45,7 +59,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#queue = new AdmissionQueue(options.cpus);
     this.#send = options.send;
-    this.pool = new CellPool(options.parts, options.images, {
+    this.pool = new CellPool(options.parts, options.images, options.exchange, {
       made: (cell, ms) => this.#toRuns((run) => run.emit({ type: "sandbox-made", sandbox: cell.id, ms: round(ms) })),
       failed: (error) => this.#toRuns((run) => this.#fail(run, SandloomError.from(error).toReport())),
       changed: () => this.#pump(),
@@ -74,7 +88,9 @@ export class Dispatcher {
     });
     const { run_timeout_ms } = limits;
     run.timer = setTimeout(() => this.#fail(run, errors.runTimedOut(run_timeout_ms)), run_timeout_ms);
-    this.#enqueue(run, "main", undefined, 1, Buffer.from(request.event), []);
+    const payload = Buffer.from(request.event);
+    const entry = this.#create(run, { name: "main", depth: 1, payload, message_bytes: payload.length, regions: [] });
+    this.#queue.add(run, entry);
     this.#pump();
   }
 
@@ -85,52 +101,39 @@ export class Dispatcher {
 
   /** Runs a task of the host's own in a sandbox, as soon as one is idle. */
   async task(task: HostTask): Promise<string> {
-    let cell = this.pool.take(task.image);
-    while (!cell) {
+    let taken = this.pool.take(task.image);
+    while (!taken) {
       await new Promise((resolve) => setTimeout(resolve, 1));
-      cell = this.pool.take(task.image);
+      taken = this.pool.take(task.image);
     }
-    return runHostTask(this.pool, cell, task);
+    return runHostTask(this.pool, taken, task);
   }
 
-  #enqueue(
-    run: RunState,
-    name: string,
-    parent: ComponentState["parent"],
-    depth: number,
-    payload: Uint8Array,
-    regions: readonly RegionUse[],
-    line?: number,
-  ): ComponentState {
-    const caps = run.request.caps[name];
+  #create(run: RunState, triggered: Triggered, at_ms?: number): ComponentState {
+    const { name, depth, payload, message_bytes, regions, parent, line } = triggered;
     const component: ComponentState = {
       id: run.components.length,
       name,
       depth,
       order: this.#order++,
-      cpus: caps?.cpus ?? 1,
+      cpus: run.request.caps[name]?.cpus ?? 1,
       parent,
       payload,
       regions,
       phase: "queued",
       cell: undefined,
+      turn: 0,
       awaited: new Set(),
-      ended: Promise.withResolvers<void>(),
       children: new Map(),
+      callee: undefined,
+      called: false,
       timer: undefined,
     };
     run.components.push(component);
     run.pending++;
-    run.emit({
-      type: "component-triggered",
-      component: component.id,
-      name,
-      depth,
-      message_bytes: payload.length,
-      ...(parent ? { parent: parent.component } : {}),
-      ...(line ? { line } : {}),
-    });
-    this.#queue.add(run, component);
+    const event = { type: "component-triggered", component: component.id, name, depth, message_bytes } as const;
+    const cause = { ...(parent ? { parent: parent.component } : {}), ...(line ? { line } : {}) };
+    run.emit({ ...event, ...cause }, at_ms);
     return component;
   }
 
@@ -144,10 +147,20 @@ export class Dispatcher {
         break;
       }
       const { run, component } = next.admitted;
-      const value = Math.min(component.cpus, this.#queue.cpus);
-      run.emit({ type: "decided", what: "admit", component: component.id, value, reason: next.reason });
-      if (component.phase === "resuming") this.#resume(run, component);
-      else this.#begin(run, component);
+      if (component.phase === "resuming") {
+        this.#emitAdmitted(run, component, next.reason);
+        this.#resume(run, component);
+        continue;
+      }
+      const taken = this.pool.take(run.image);
+      if (!taken) {
+        // Another component called it a moment ago.
+        this.#queue.release(component);
+        this.#queue.add(run, component);
+        continue;
+      }
+      this.#emitAdmitted(run, component, next.reason);
+      this.#begin(run, component, taken);
     }
     this.#scheduleFlush();
   }
@@ -164,34 +177,40 @@ export class Dispatcher {
       if (!run.goesOn) this.#fail(run, errors.tooManyAlive(run.alive, run.request.limits.components_alive));
   }
 
-  #begin(run: RunState, component: ComponentState): void {
-    const cell = this.pool.take(run.image) as SandboxCell;
+  #emitAdmitted(run: RunState, component: ComponentState, reason: string, at_ms?: number): void {
+    const value = Math.min(component.cpus, this.#queue.cpus);
+    run.emit({ type: "decided", what: "admit", component: component.id, value, reason }, at_ms);
+  }
+
+  #begin(run: RunState, component: ComponentState, { cell, turn }: Taken): void {
+    this.#started(run, component, { cell, turn });
+    const { settings, image } = run;
+    const heap_bytes = run.request.caps[component.name]?.heap_bytes;
+    const task: RunTask = {
+      type: "run",
+      image,
+      kind: component.parent ? ENTRY_KIND.component : ENTRY_KIND.entry,
+      name: component.name,
+      payload: component.payload,
+      regions: component.regions,
+      settings: heap_bytes === undefined ? settings : { ...settings, heap_bytes },
+    };
+    const listener = (message: FromSandbox): void => this.#onMessage(run, component, cell, message);
+    void this.#carry(run, component, cell, cell.run(turn, task, listener));
+  }
+
+  #started(run: RunState, component: ComponentState, { cell, turn }: Taken, at_ms?: number): void {
     component.phase = "running";
     component.cell = cell;
+    component.turn = turn;
     run.cells++;
     run.enter(component.depth);
-    run.emit({ type: "component-started", component: component.id, sandbox: cell.id });
+    run.emit({ type: "component-started", component: component.id, sandbox: cell.id }, at_ms);
     const caps = run.request.caps[component.name];
     const timeout_ms = caps?.timeout_ms ?? run.request.limits.component_timeout_ms;
     component.timer = setTimeout(
       () => this.#fail(run, errors.componentTimedOut(component.name, timeout_ms)),
       timeout_ms,
-    );
-    cell.onMessage = (message) => this.#onMessage(run, component, cell, message);
-    void this.#carry(
-      run,
-      component,
-      cell,
-      cell.run({
-        type: "run",
-        image: run.image,
-        kind: component.parent ? ENTRY_KIND.component : ENTRY_KIND.entry,
-        component: component.id,
-        name: component.name,
-        payload: component.payload,
-        regions: component.regions,
-        settings: caps?.heap_bytes === undefined ? run.settings : { ...run.settings, heap_bytes: caps.heap_bytes },
-      }),
     );
   }
 
@@ -199,8 +218,6 @@ export class Dispatcher {
   async #carry(run: RunState, component: ComponentState, cell: SandboxCell, work: Promise<ResetReport>): Promise<void> {
     try {
       const { dirty_pages, reset_ms, local_bytes } = await work;
-      // Two ports, two orders: the end of the task may be seen before the component's last message.
-      await component.ended.promise;
       run.settle(component, local_bytes);
       if (this.pool.has(cell)) {
         run.emit({ type: "sandbox-reset", sandbox: cell.id, ms: round(reset_ms), dirty_pages });
@@ -223,7 +240,12 @@ export class Dispatcher {
   }
 
   #onMessage(run: RunState, component: ComponentState, cell: SandboxCell, message: FromSandbox): void {
-    if (run.ended) return;
+    if (run.ended || component.phase === "ended") {
+      // It was dropped, and did not know that.
+      if (message.type === "ended" && message.result.outcome === "returned") this.#release(message.result.regions);
+      if (message.type === "called") void this.#dropCallee(run, message);
+      return;
+    }
     switch (message.type) {
       case "print":
         this.#print(run, component, message.stream, message.text);
@@ -231,19 +253,18 @@ export class Dispatcher {
       case "trigger": {
         run.emitMade(component.id, message.made);
         if (!this.#checkLimits(run, component)) return;
-        const child = this.#enqueue(
-          run,
-          message.name,
-          { component: component.id, ticket: message.ticket },
-          component.depth + 1,
-          message.payload,
-          message.regions,
-          message.line,
-        );
+        const { payload } = message;
+        const child = this.#create(run, { ...childOf(component, message), payload, message_bytes: payload.length });
         component.children.set(message.ticket, child.id);
+        this.#queue.add(run, child);
+        if (message.waits) this.#wait(run, component, [message.ticket]);
         this.#pump();
         return;
       }
+      case "called":
+        run.emitMade(component.id, message.made);
+        this.#called(run, component, message);
+        return;
       case "split": {
         let n = run.splits.get(message.rows);
         if (n === undefined) {
@@ -262,11 +283,7 @@ export class Dispatcher {
       }
       case "waiting": {
         run.emitMade(component.id, message.made);
-        component.phase = "waiting";
-        for (const ticket of message.tickets) if (component.children.has(ticket)) component.awaited.add(ticket);
-        run.emit({ type: "component-waiting", component: component.id });
-        this.#queue.release(component);
-        this.#resumeIfDone(run, component);
+        this.#wait(run, component, message.tickets);
         this.#pump();
         return;
       }
@@ -274,7 +291,53 @@ export class Dispatcher {
         run.emitMade(component.id, message.made);
         this.#end(run, component, cell, message);
         return;
+      case "reset":
+        throw new InternalError("a cell keeps what it is told of its reset to itself");
     }
+  }
+
+  #wait(run: RunState, component: ComponentState, tickets: readonly number[]): void {
+    component.phase = "waiting";
+    for (const ticket of tickets) if (component.children.has(ticket)) component.awaited.add(ticket);
+    run.emit({ type: "component-waiting", component: component.id });
+    this.#queue.release(component);
+    this.#resumeIfDone(run, component);
+  }
+
+  /** A component called another, which runs already, on the caller's CPU. */
+  #called(run: RunState, caller: ComponentState, message: Extract<FromSandbox, { type: "called" }>): void {
+    if (!this.#checkLimits(run, caller)) return;
+    const { at_ms, ticket, callee, turn, message_bytes } = message;
+    const cell = this.pool.called(callee);
+    if (!cell) {
+      this.#fail(run, new InternalError(`${caller.name} called sandbox slot ${callee}, which is gone`).toReport());
+      return;
+    }
+    const payload = Buffer.alloc(0); // it has it already
+    const child = this.#create(run, { ...childOf(caller, message), payload, message_bytes }, at_ms);
+    caller.children.set(ticket, child.id);
+    child.called = true;
+    caller.callee = child;
+    caller.phase = "calling";
+    // It may go on before the callee's end is heard; in what people see, that comes first.
+    caller.cell?.pause();
+    run.emit({ type: "component-waiting", component: caller.id }, at_ms);
+    const reason = "its caller waits for it and hands it its CPU, and a sandbox stood idle";
+    this.#emitAdmitted(run, child, reason, at_ms);
+    this.#started(run, child, { cell, turn }, at_ms);
+    const listener = (said: FromSandbox): void => this.#onMessage(run, child, cell, said);
+    void this.#carry(run, child, cell, cell.adopt(turn, listener));
+    this.#scheduleFlush();
+  }
+
+  /** A component called another, and was dropped before that was heard: nobody wants what comes of it. */
+  async #dropCallee(run: RunState, { callee, regions }: Extract<FromSandbox, { type: "called" }>): Promise<void> {
+    run.cells++;
+    const cell = this.pool.called(callee);
+    if (cell) await this.#discard(run, cell, "the component that called it was dropped");
+    this.#release(regions);
+    run.cells--;
+    this.#leaveIfEmpty(run);
   }
 
   #checkLimits(run: RunState, parent: ComponentState): boolean {
@@ -297,10 +360,17 @@ export class Dispatcher {
     message: Extract<FromSandbox, { type: "ended" }>,
   ): void {
     const { result, cpu_ms } = message;
-    if (component.phase === "running") this.#queue.release(component);
+    const caller = component.parent && run.components[component.parent.component];
+    if (caller?.callee === component) {
+      caller.callee = undefined;
+      caller.phase = "running";
+      this.#emitAdmitted(run, caller, "what it called has ended and gives the CPU back", message.at_ms);
+      run.emit({ type: "component-resumed", component: caller.id }, message.at_ms);
+    } else if (component.phase === "running") {
+      this.#queue.release(component);
+    }
     component.phase = "ended";
     component.cell = undefined;
-    component.ended.resolve();
     run.exit(component.depth);
     clearTimeout(component.timer);
     run.pending--;
@@ -309,7 +379,7 @@ export class Dispatcher {
       component: component.id,
       outcome: result.outcome === "died" ? "failed" : result.outcome,
       cpu_ms: round(cpu_ms),
-      result_bytes: result.outcome === "died" ? 0 : result.payload.length,
+      result_bytes: message.result_bytes,
       ...(result.outcome === "returned" ? {} : { error: result.report }),
     });
     this.#release(component.regions);
@@ -319,17 +389,23 @@ export class Dispatcher {
       return;
     }
     if (component.children.size > 0) this.#cancelOrphans(run, component);
-    if (component.parent) this.#deliver(run, component, result);
+    if (component.parent) this.#deliver(run, component, result, message.answered);
     else if (result.outcome === "returned") {
       this.#finish(run, {
         result: { document: Buffer.from(result.payload).toString("utf8"), artifacts: message.artifacts },
       });
     }
     this.#pump();
+    if (component.called) caller?.cell?.listen();
   }
 
   /** Hands a result to the component that triggered it. */
-  #deliver(run: RunState, component: ComponentState, result: Exclude<ComponentOutcome, { outcome: "died" }>): void {
+  #deliver(
+    run: RunState,
+    component: ComponentState,
+    result: Exclude<ComponentOutcome, { outcome: "died" }>,
+    answered: boolean,
+  ): void {
     const { component: parentId, ticket } = component.parent as NonNullable<ComponentState["parent"]>;
     const parent = run.components[parentId] as ComponentState;
     const regions = result.outcome === "returned" ? result.regions : [];
@@ -338,6 +414,7 @@ export class Dispatcher {
       return;
     }
     parent.children.delete(ticket);
+    if (answered) return;
     parent.cell.deliver({
       type: "joined",
       ticket,
@@ -346,6 +423,8 @@ export class Dispatcher {
       regions,
     });
     parent.awaited.delete(ticket);
+    // Called directly, with an answer that did not fit: the caller has its CPU, and needs only this.
+    if (component.called) parent.cell.send({ type: "resume" });
     this.#resumeIfDone(run, parent);
   }
 
@@ -365,7 +444,7 @@ export class Dispatcher {
     if (component.phase === "running") this.#queue.release(component);
     this.#queue.remove(component);
     component.phase = "ended";
-    component.ended.resolve();
+    component.callee = undefined;
     clearTimeout(component.timer);
     run.pending--;
     run.emit({
@@ -378,17 +457,15 @@ export class Dispatcher {
     });
     if (component.cell) {
       run.exit(component.depth);
-      void this.#discard(run, component.cell, reason);
+      // One that was called directly may be through already, and its sandbox with another.
+      if (component.cell.giveUp(component.turn)) void this.#discard(run, component.cell, reason);
     }
     component.cell = undefined;
     this.#release(component.regions);
   }
 
   async #discard(run: RunState, cell: SandboxCell, reason: string): Promise<void> {
-    if (this.pool.has(cell)) {
-      run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
-      cell.onMessage = () => undefined;
-    }
+    if (this.pool.has(cell)) run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
     if (!(await this.pool.discard(cell))) this.#send({ type: "stuck" });
   }
 
@@ -472,6 +549,14 @@ export class Dispatcher {
   #toRuns(work: (run: RunState) => void): void {
     for (const run of this.#runs.values()) work(run);
   }
+}
+
+/** What a message of `parent` says of the component that it starts. */
+function childOf(
+  parent: ComponentState,
+  { name, ticket, line, regions }: Extract<FromSandbox, { type: "trigger" | "called" }>,
+): Pick<Triggered, "name" | "depth" | "regions" | "parent" | "line"> {
+  return { name, depth: parent.depth + 1, regions, parent: { component: parent.id, ticket }, line };
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;

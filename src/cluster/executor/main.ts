@@ -2,6 +2,7 @@
 import { BadInput, InternalError, SandloomError } from "../../graph/errors.ts";
 import { store } from "../../fabric/store.ts";
 import { SandboxCell } from "../../sandbox/cell.ts";
+import { Exchange } from "../../sandbox/exchange.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -34,9 +35,10 @@ const firstImage = application
   ? images.add(application.hash, application.deltaPath)
   : images.using(BASE, async (id) => id);
 firstImage.catch(() => undefined); // told by boot(), which needs it too
-const firstCell = new SandboxCell(0);
+const exchange = new Exchange();
+const firstCell = new SandboxCell(0, exchange);
 const parts = loadParts(basePrefix);
-const dispatcher = new Dispatcher({ parts, images, cpus: options.cpus, send });
+const dispatcher = new Dispatcher({ parts, images, exchange, cpus: options.cpus, send });
 
 async function boot(): Promise<void> {
   const { pool } = dispatcher;

@@ -1,6 +1,7 @@
 /** The cells of an executor: which are idle, which are being made or put back, and when to make more. */
 import { InternalError } from "../../graph/errors.ts";
 import { SandboxCell } from "../../sandbox/cell.ts";
+import type { Exchange } from "../../sandbox/exchange.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { BASE, type Images } from "./images.ts";
 
@@ -11,13 +12,22 @@ export interface PoolEvents {
   changed(): void;
 }
 
+/** A cell, for one component. */
+export interface Taken {
+  readonly cell: SandboxCell;
+  readonly turn: number;
+}
+
 export class CellPool {
   readonly #parts: Promise<ShellParts>;
   readonly #images: Images;
   readonly #events: PoolEvents;
-  readonly #idle: SandboxCell[] = [];
+  readonly #exchange: Exchange;
+  /** Idle as far as this thread knows: a component may have called one of them directly. */
+  readonly #idle = new Set<SandboxCell>();
   readonly #all = new Set<SandboxCell>();
   readonly #discarded = new WeakMap<SandboxCell, Promise<boolean>>();
+  readonly #killing = new Set<Promise<boolean>>();
   /** Being put back to their image: idle in about a millisecond. */
   readonly #resetting = new Set<SandboxCell>();
   #making = 0;
@@ -28,14 +38,17 @@ export class CellPool {
   /** Whose image new sandboxes get. */
   application = BASE;
 
-  constructor(parts: Promise<ShellParts>, images: Images, events: PoolEvents) {
+  constructor(parts: Promise<ShellParts>, images: Images, exchange: Exchange, events: PoolEvents) {
+    this.#exchange = exchange;
     this.#parts = parts;
     this.#images = images;
     this.#events = events;
   }
 
   get idle(): number {
-    return this.#idle.length;
+    let idle = 0;
+    for (const cell of this.#idle) if (cell.idle) idle++;
+    return idle;
   }
   get coming(): number {
     return this.#resetting.size + this.#making;
@@ -46,22 +59,26 @@ export class CellPool {
 
   /** Makes a sandbox in a thread of its own, or in one that was started ahead. @returns whether it was made. */
   async make(ahead?: SandboxCell): Promise<boolean> {
-    const cell = ahead ?? new SandboxCell(this.#next);
     // Somebody waits for the one that was started ahead.
     const options = { warm: ahead === undefined };
     const start = performance.now();
-    this.#next++;
-    this.#all.add(cell);
+    let cell = ahead;
     this.#making++;
     try {
+      cell ??= new SandboxCell(this.#next, this.#exchange);
+      this.#next++;
+      this.#all.add(cell);
       const parts = await this.#parts;
-      await this.#images.using(this.application, (image) => cell.make(parts, image, options));
-      this.#idle.push(cell);
-      this.#events.made(cell, performance.now() - start);
+      const made = cell;
+      await this.#images.using(this.application, (image) => made.make(parts, image, options));
+      this.#idle.add(made);
+      this.#events.made(made, performance.now() - start);
       return true;
     } catch (error) {
-      this.#all.delete(cell);
-      await cell.kill();
+      if (cell) {
+        this.#all.delete(cell);
+        if (await cell.kill()) cell.close();
+      }
       this.#failure = error instanceof Error ? error : new InternalError(String(error));
       this.#events.failed(this.#failure);
       return false;
@@ -76,10 +93,27 @@ export class CellPool {
     return this.#failure;
   }
 
-  /** An idle cell, one that has `image` mapped if there is such a one. */
-  take(image: number): SandboxCell | undefined {
-    const at = this.#idle.findIndex((cell) => cell.image === image);
-    return at < 0 ? this.#idle.shift() : this.#idle.splice(at, 1)[0];
+  /** An idle cell, one that has `image` mapped if there is such a one; nobody else can have it now. */
+  take(image: number): Taken | undefined {
+    for (const fits of [true, false]) {
+      for (const cell of this.#idle) {
+        const turn = (cell.image === image) === fits ? cell.take() : undefined;
+        if (turn === undefined) continue;
+        this.#idle.delete(cell);
+        return { cell, turn };
+      }
+    }
+    return undefined;
+  }
+
+  /** The cell of this slot, which a component called directly. */
+  called(slot: number): SandboxCell | undefined {
+    for (const cell of this.#all) {
+      if (cell.slot !== slot) continue;
+      this.#idle.delete(cell);
+      return cell;
+    }
+    return undefined;
   }
 
   has(cell: SandboxCell): boolean {
@@ -93,7 +127,7 @@ export class CellPool {
   /** The cell's sandbox is back at its image. */
   give(cell: SandboxCell): void {
     this.#resetting.delete(cell);
-    this.#idle.push(cell);
+    this.#idle.add(cell);
     this.#events.changed();
   }
 
@@ -107,11 +141,20 @@ export class CellPool {
   async #end(cell: SandboxCell): Promise<boolean> {
     this.#resetting.delete(cell);
     this.#all.delete(cell);
-    const at = this.#idle.indexOf(cell);
-    if (at >= 0) this.#idle.splice(at, 1);
-    const gone = await cell.kill();
-    if (gone && this.#all.size < this.target) void this.make();
+    this.#idle.delete(cell);
+    const killed = cell.kill();
+    this.#killing.add(killed);
+    const gone = await killed;
+    this.#killing.delete(killed);
+    if (!gone) return false;
+    // It may have called one that the dispatcher does not know of yet.
+    const called = [...this.#all].filter((other) => other.caller === cell.slot);
+    await Promise.all(called.map((callee) => this.discard(callee)));
+    // As long as one that it called lives, that one may write an answer to its slot.
+    await Promise.all(this.#killing);
+    cell.close();
+    if (this.#all.size < this.target) void this.make();
     this.#events.changed();
-    return gone;
+    return true;
   }
 }

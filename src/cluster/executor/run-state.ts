@@ -1,7 +1,7 @@
 /** What the dispatcher knows of one run and of its components. */
 import type { EventOf, RunEvent } from "../../graph/events.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
-import { now_ms, type RegionMade, type RegionUse, type RunSettings } from "../../sandbox/messages.ts";
+import { type DirectCalls, now_ms, type RegionMade, type RegionUse, type RunSettings } from "../../sandbox/messages.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
 
 export type Outcome = Pick<Extract<FromExecutor, { type: "ended" }>, "result" | "error">;
@@ -16,15 +16,20 @@ export interface ComponentState {
   readonly payload: Uint8Array;
   /** References that the trigger message holds; released when the component has ended. */
   readonly regions: readonly RegionUse[];
-  phase: "queued" | "running" | "waiting" | "resuming" | "ended";
+  /** `calling`: it called another directly, which has its CPU. */
+  phase: "queued" | "running" | "calling" | "waiting" | "resuming" | "ended";
   cell: SandboxCell | undefined;
+  /** In that cell. */
+  turn: number;
   /** Tickets that it waits for. */
   readonly awaited: Set<number>;
   /** Children by ticket, those whose result was delivered excluded. */
   readonly children: Map<number, number>;
+  /** The component that it called directly and waits for. */
+  callee: ComponentState | undefined;
+  /** It was called directly. */
+  called: boolean;
   timer: NodeJS.Timeout | undefined;
-  /** Resolved when its last message was seen, or it was dropped. */
-  readonly ended: PromiseWithResolvers<void>;
 }
 
 // Omit does not distribute over a union by itself.
@@ -53,11 +58,22 @@ export class RunState {
     { event: Omit<EventOf<"component-ended">, "t_ms" | "local_bytes">; at_ms: number }
   >();
 
+  readonly #directCalls: DirectCalls;
+
   constructor(request: RunRequest, settings: RunSettings, image: number, onGone: () => void) {
+    const caps = Object.entries(request.caps);
     this.request = request;
-    this.settings = settings;
     this.image = image;
     this.onGone = onGone;
+    this.#directCalls = {
+      allowed: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+      run_heap_bytes: settings.heap_bytes,
+      heap_bytes: Object.fromEntries(
+        caps.flatMap(([name, { heap_bytes }]) => (heap_bytes ? [[name, heap_bytes]] : [])),
+      ),
+      apart: caps.filter(([, { cpus }]) => cpus !== 1).map(([name]) => name),
+    };
+    this.settings = { ...settings, direct: this.#directCalls };
   }
 
   /** Components that hold a sandbox, by depth. */
@@ -65,10 +81,19 @@ export class RunState {
 
   enter(depth: number): void {
     this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 0) + 1;
+    this.#allowDirectCalls();
   }
 
   exit(depth: number): void {
     this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 1) - 1;
+    this.#allowDirectCalls();
+  }
+
+  /** As long as every component alive may call one, and what admission keeps back for the deepest is still left. */
+  #allowDirectCalls(): void {
+    const { components_alive } = this.request.limits;
+    const needed = 2 * this.alive + Math.min(this.request.depth, components_alive);
+    Atomics.store(this.#directCalls.allowed, 0, needed <= components_alive ? 1 : 0);
   }
 
   get alive(): number {
