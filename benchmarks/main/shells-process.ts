@@ -41,14 +41,9 @@ async function call(cell: SandboxCell, handler: string): Promise<FirstResult> {
   };
   const payload = Buffer.from(JSON.stringify({ handler, x: 2 }));
   const { entry: kind } = ENTRY_KIND;
-  const turn = cell.take();
-  if (turn === undefined) throw new Error("the sandbox is not idle");
+  if (!cell.take()) throw new Error("the sandbox is not idle");
   const started = now_ms();
-  await cell.run(
-    turn,
-    { type: "run", image: application, kind, name: "main", payload, regions: [], settings },
-    listener,
-  );
+  await cell.run({ type: "run", image: application, kind, name: "main", payload, regions: [], settings }, listener);
   return { result_ms: ended - started };
 }
 

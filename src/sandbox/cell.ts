@@ -6,7 +6,7 @@ import { extname } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SandboxDied } from "../graph/errors.ts";
-import { type Exchange, FIRST_TURN, nextTurn, OWNER, SLOT } from "./exchange.ts";
+import { type Exchange, OWNER, SLOT } from "./exchange.ts";
 import type { FromSandbox, ResetReport, RunTask, ToSandbox, WorkerTask } from "./messages.ts";
 import type { ShellParts } from "./shell/parts.ts";
 
@@ -19,6 +19,10 @@ export const TERMINATE_DEADLINE_MS = 500;
 
 /** Python frames are large: the interpreter's own recursion limit must be met before the thread's stack ends. */
 const STACK_MIB = 8;
+
+/** More is not kept of what a sandbox says while it is paused. */
+const MAX_KEPT_MESSAGES = 64;
+const MAX_KEPT_CHARACTERS = 64 * 1024;
 
 type Listener = (message: FromSandbox) => void;
 
@@ -36,13 +40,12 @@ export class SandboxCell {
   readonly #port: MessagePort;
   readonly #workerPort: MessagePort;
   readonly #abort = new AbortController();
-  /** By turn: that one is over, and another has begun, may be known here late and in any order. */
-  readonly #attended = new Map<number, Attended>();
-  /** Of which what is heard next is. */
-  #heard = FIRST_TURN;
+  #attended: Attended | undefined;
   /** Not heard yet: the component's caller has not told of it here, or it is paused. */
   readonly #kept: FromSandbox[] = [];
-  #paused = false;
+  #kept_characters = 0;
+  #onFull: (() => void) | undefined;
+  #hearing = false;
   #death: Error | undefined;
 
   /** @throws ComponentLimitExceeded */
@@ -55,7 +58,10 @@ export class SandboxCell {
     this.#workerPort = port2;
     this.#port.on("message", (message: FromSandbox) => {
       this.#kept.push(message);
+      if (message.type === "print") this.#kept_characters += message.text.length;
       this.#hearKept();
+      const full = this.#kept.length > MAX_KEPT_MESSAGES || this.#kept_characters > MAX_KEPT_CHARACTERS;
+      if (full) this.#onFull?.();
     });
     this.#pool = new Piscina({
       filename: new URL(`./worker${extname(import.meta.filename)}`, import.meta.url).href,
@@ -75,9 +81,9 @@ export class SandboxCell {
   get idle(): boolean {
     return this.#exchange.owner(this.slot) === OWNER.idle;
   }
-  /** The slot of who called it directly, while that is not attended to. */
-  get caller(): number | undefined {
-    return this.#exchange.caller(this.slot);
+  /** Whether the sandbox of that slot called it, and that is not heard yet. */
+  calledBy(slot: number): boolean {
+    return this.#exchange.owner(this.slot) === OWNER.calledBy + slot;
   }
 
   /** Makes the sandbox, and leaves it idle. */
@@ -89,64 +95,62 @@ export class SandboxCell {
     this.#pool.run({ type: "serve" }, { signal }).catch((error: unknown) => {
       this.#death =
         error instanceof SandboxDied ? error : new SandboxDied(error instanceof Error ? error.message : String(error));
-      for (const { over } of this.#attended.values()) over.reject(this.#death);
+      this.#attended?.over.reject(this.#death);
     });
-    this.#exchange.store(this.slot, SLOT.state, OWNER.idle);
+    this.#exchange.store(this.slot, SLOT.owner, OWNER.idle);
   }
 
-  /** If it stands idle it is the caller's, to run one component. @returns that one's turn */
-  take(): number | undefined {
-    return this.#exchange.take(this.slot);
+  /** @returns whether it stood idle, and is now the dispatcher's, to run one component. */
+  take(): boolean {
+    return this.#exchange.pass(this.slot, OWNER.idle, OWNER.dispatcher);
   }
 
-  /** No more turns. @returns false if this one is over, and the sandbox somebody else's */
-  giveUp(turn: number): boolean {
-    return this.#exchange.giveUp(this.slot, turn);
-  }
-
-  /** Runs what the turn was taken for. Resolves when it has ended and the sandbox is at its image again. @throws SandboxDied */
-  run(turn: number, task: RunTask, listener: Listener): Promise<ResetReport> {
+  /** Runs what it was taken for. Resolves when it has ended and the sandbox is at its image again. @throws SandboxDied */
+  run(task: RunTask, listener: Listener): Promise<ResetReport> {
     this.send(task);
-    return this.#attend(turn, listener);
+    return this.#attend(listener);
   }
 
-  /** Hears a component that another one called here, as `run` does. */
-  adopt(turn: number, listener: Listener): Promise<ResetReport> {
-    const over = this.#attend(turn, listener);
-    this.#exchange.adopt(this.slot);
-    return over;
+  /** Hears a component that the sandbox of slot `caller` called here, as `run` does. */
+  adopt(caller: number, listener: Listener): Promise<ResetReport> {
+    this.#exchange.pass(this.slot, OWNER.calledBy + caller, OWNER.dispatcher);
+    return this.#attend(listener);
   }
 
-  #attend(turn: number, listener: Listener): Promise<ResetReport> {
+  #attend(listener: Listener): Promise<ResetReport> {
     const over = Promise.withResolvers<ResetReport>();
-    this.#attended.set(turn, { listener, over });
-    this.#hearKept();
+    this.#attended = { listener, over };
     if (this.#death) over.reject(this.#death);
+    this.#hearKept();
     return over.promise;
   }
 
-  /** Keeps what the sandbox says from now on, until `listen`. */
-  pause(): void {
-    this.#paused = true;
+  /** Keeps what the sandbox says from now on, until `listen`; `onFull` is called when that becomes too much. */
+  pause(onFull: () => void): void {
+    this.#onFull = onFull;
   }
   listen(): void {
-    this.#paused = false;
+    this.#onFull = undefined;
     this.#hearKept();
   }
 
   #hearKept(): void {
-    for (;;) {
-      const attended = this.#attended.get(this.#heard);
-      const message = attended && !this.#paused ? this.#kept.shift() : undefined;
-      if (!attended || !message) return;
+    if (this.#hearing) return;
+    this.#hearing = true;
+    while (this.#attended && !this.#onFull) {
+      const message = this.#kept.shift();
+      if (!message) break;
+      if (message.type === "print") this.#kept_characters -= message.text.length;
       if (message.type === "reset") {
-        this.#attended.delete(this.#heard);
-        this.#heard = nextTurn(this.#heard);
-        attended.over.resolve(message.report);
+        const { over } = this.#attended;
+        this.#attended = undefined;
+        this.#exchange.pass(this.slot, OWNER.dispatcher, OWNER.idle);
+        over.resolve(message.report);
       } else {
-        attended.listener(message);
+        this.#attended.listener(message);
       }
     }
+    this.#hearing = false;
   }
 
   /** Puts a message where the component that runs finds it when it next looks. */
@@ -164,7 +168,7 @@ export class SandboxCell {
    * Ends the thread, whatever it does. Resolves to false when it did not end in time: then only the end of the process helps.
    */
   async kill(): Promise<boolean> {
-    this.#exchange.giveUp(this.slot);
+    this.#exchange.store(this.slot, SLOT.owner, OWNER.absent);
     this.#exchange.store(this.slot, SLOT.cancel, 1);
     this.#exchange.wake(this.slot);
     this.#port.close();

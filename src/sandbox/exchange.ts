@@ -16,8 +16,7 @@ export const SLOT = {
   wake: 0,
   /** Not 0: whatever the sandbox does is in vain. */
   cancel: 1,
-  /** Turn and owner. */
-  state: 2,
+  owner: 2,
   /** The image that is mapped. */
   image: 3,
   /** 1 when the call is in the mailbox. */
@@ -30,18 +29,11 @@ type Word = (typeof SLOT)[keyof typeof SLOT];
 
 /**
  * Who may use a sandbox. Whoever changes it from `idle` has it for one component: the dispatcher, or the sandbox of slot s by
- * `calledBy` + s. Two things end a call: the sandbox is pristine, and the dispatcher has heard of it and attends to it. Whichever
- * is first leaves `leftBy` + s or `dispatcher`, the other `idle`. So what was called unheard stays in its caller's name, and
- * ends with it.
+ * `calledBy` + s. The dispatcher takes it over from its caller when it hears of the call, and makes it idle when it hears that it is
+ * pristine. So nobody gets a sandbox of which something is unheard, and what was called unheard is in its caller's name, and ends
+ * with it.
  */
-export const OWNER = { absent: 0, idle: 1, dispatcher: 2, calledBy: 3, leftBy: 3 + MAX_SANDBOXES } as const;
-
-/** Components are counted in each sandbox: the same word says which one it is, and whose. */
-const OWNER_BITS = 12;
-const OWNER_MASK = (1 << OWNER_BITS) - 1;
-const TURNS = 1 << (31 - OWNER_BITS);
-export const FIRST_TURN = 1;
-export const nextTurn = (turn: number): number => (turn + 1) % TURNS;
+export const OWNER = { absent: 0, idle: 1, dispatcher: 2, calledBy: 3 } as const;
 
 /** `here`: in the caller's mailbox. `elsewhere`: the dispatcher brings it. */
 export const ANSWER = { none: 0, here: 1, elsewhere: 2 } as const;
@@ -109,64 +101,22 @@ export class Exchange {
   }
 
   owner(slot: number): number {
-    return this.load(slot, SLOT.state) & OWNER_MASK;
+    return this.load(slot, SLOT.owner);
   }
 
-  /** Takes the sandbox if it stands idle. @returns the turn of the component that may now run */
-  take(slot: number, owner: number = OWNER.dispatcher): number | undefined {
-    const state = this.load(slot, SLOT.state);
-    const turn = nextTurn(state >> OWNER_BITS);
-    const taken = (state & OWNER_MASK) === OWNER.idle && this.#change(slot, state, turn, owner);
-    return taken ? turn : undefined;
+  /** It goes from one owner to another, unless it was not the first one's. @returns whether it was */
+  pass(slot: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, slot * SLOT_WORDS + SLOT.owner, from, to) === from;
   }
 
-  /** The slot of who called it, while the dispatcher has not heard of that. */
-  caller(slot: number): number | undefined {
-    const owner = this.owner(slot);
-    if (owner < OWNER.calledBy) return undefined;
-    return owner < OWNER.leftBy ? owner - OWNER.calledBy : owner - OWNER.leftBy;
-  }
-
-  /** It is pristine: whoever wants it may have it, unless it is given up, or the dispatcher has not heard yet what ran in it. */
-  giveBack(slot: number): void {
-    const state = this.load(slot, SLOT.state);
-    const owner = state & OWNER_MASK;
-    if (owner === OWNER.absent) return;
-    const next = owner === OWNER.dispatcher ? OWNER.idle : owner - OWNER.calledBy + OWNER.leftBy;
-    if (!this.#change(slot, state, state >> OWNER_BITS, next)) this.giveBack(slot);
-  }
-
-  /** The dispatcher has heard who called it. */
-  adopt(slot: number): void {
-    const state = this.load(slot, SLOT.state);
-    const owner = state & OWNER_MASK;
-    if (owner < OWNER.calledBy) return;
-    const next = owner < OWNER.leftBy ? OWNER.dispatcher : OWNER.idle;
-    if (!this.#change(slot, state, state >> OWNER_BITS, next)) this.adopt(slot);
-  }
-
-  /** Nobody gets it any more. @returns false if that turn is over, and the sandbox somebody else's */
-  giveUp(slot: number, turn?: number): boolean {
-    const state = this.load(slot, SLOT.state);
-    if (turn !== undefined && (turn !== state >> OWNER_BITS || (state & OWNER_MASK) === OWNER.idle)) return false;
-    return this.#change(slot, state, state >> OWNER_BITS, OWNER.absent) || this.giveUp(slot, turn);
-  }
-
-  #change(slot: number, state: number, turn: number, owner: number): boolean {
-    const next = (turn << OWNER_BITS) | owner;
-    return Atomics.compareExchange(this.#words, slot * SLOT_WORDS + SLOT.state, state, next) === state;
-  }
-
-  /** Takes any idle sandbox that has the image mapped, for `caller`. */
-  call(caller: number, image: number): { readonly callee: number; readonly turn: number } | undefined {
+  /** Takes any idle sandbox that has the image mapped, for `caller`. @returns its slot */
+  call(caller: number, image: number): number | undefined {
     const used = Atomics.load(this.#words, USED_WORD);
     for (let callee = 0; callee < used; callee++) {
-      if (this.load(callee, SLOT.image) !== image) continue;
-      const turn = this.take(callee, OWNER.calledBy + caller);
-      if (turn === undefined) continue;
-      // It may have run between the look at its image and the taking; its next component then has this turn.
-      if (this.load(callee, SLOT.image) === image) return { callee, turn };
-      this.store(callee, SLOT.state, (((turn + TURNS - 1) % TURNS) << OWNER_BITS) | OWNER.idle);
+      if (this.load(callee, SLOT.image) !== image || !this.pass(callee, OWNER.idle, OWNER.calledBy + caller)) continue;
+      if (this.load(callee, SLOT.image) === image) return callee;
+      // It ran another image's component between the look and the taking.
+      this.pass(callee, OWNER.calledBy + caller, OWNER.idle);
     }
     return undefined;
   }

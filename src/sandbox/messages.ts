@@ -20,8 +20,9 @@ export interface Mount {
 
 /** What a component may use of its run without asking the dispatcher. */
 export interface DirectCalls {
-  /** One word: not 0 while each component alive may call another directly and none of the run's limits be passed. */
-  readonly allowed: Int32Array;
+  /** One word: components of the run that hold a sandbox. Who calls one directly counts it, up to the limit. */
+  readonly alive: Int32Array;
+  readonly alive_limit: number;
   /** Heap of each component, and of those whose own is not the run's. */
   readonly run_heap_bytes: number;
   readonly heap_bytes: Readonly<Record<string, number>>;
@@ -123,9 +124,8 @@ export type FromSandbox =
       readonly message_bytes: number;
       readonly regions: readonly RegionUse[];
       readonly made: readonly RegionMade[];
-      /** The callee's slot, and its turn there. */
+      /** The callee's slot. */
       readonly callee: number;
-      readonly turn: number;
       readonly at_ms: number;
     }
   | { readonly type: "waiting"; readonly tickets: readonly number[]; readonly made: readonly RegionMade[] }

@@ -19,6 +19,7 @@ import {
 import {
   type Artifact,
   type ComponentOutcome,
+  type DirectCalls,
   ENTRY_KIND,
   type FromSandbox,
   now_ms,
@@ -31,6 +32,7 @@ import {
   type WorkerTask,
 } from "./messages.ts";
 import { hostError, MessageTooLong } from "./host-errors.ts";
+import { fillHoles } from "./image/fill-holes.ts";
 import { heapEnd } from "./runtime/emscripten.ts";
 import { hostFileSystem } from "./runtime/guest-files.ts";
 import { createShell, type Shell } from "./shell/shell.ts";
@@ -44,8 +46,9 @@ const WAIT_SLICE_MS = 200;
 const PAGE_BYTES = 4096;
 /** State of a Mersenne twister; a position of as much says that all of it was drawn. */
 const TWISTER_WORDS = 624;
-/** The window holds a few more regions than the guest uses, but not any number. */
+/** The window holds a few more regions than the guest uses, but not any number, and none that others may wait for. */
 const MAX_DETACHED = 16;
+const MAX_DETACHED_BYTES = 1024 * 1024;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
@@ -96,6 +99,7 @@ export class Sandbox {
   #directSettings: Uint8Array | undefined;
   /** Regions that the guest let go of, still mapped: unmapping waits for when the thread has nothing better to do. */
   readonly #detached: number[] = [];
+  #detached_bytes = 0;
   #reply: Uint8Array = NOTHING;
   #replyRead = 0;
   #outcome: ComponentOutcome | undefined;
@@ -177,7 +181,6 @@ export class Sandbox {
         continue;
       }
       const report = this.#run(next.task, next.caller);
-      exchange.giveBack(slot);
       this.#post({ type: "reset", report });
     }
   }
@@ -255,8 +258,10 @@ export class Sandbox {
     }
     if (this.#shell.module.__sandloom.aborted)
       return died("SandboxDied", "the interpreter aborted", { component: task.name });
-    if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned")
+    if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned") {
+      fillHoles(this.#shell.module, { large: false });
       this.#memory.writeDelta(task.deltaPath, Math.max(heapEnd(this.#shell.module), store.imageInfo(task.image).bytes));
+    }
     if (!this.#answered) {
       const stray = this.#memory.strayWrites();
       if (stray.length > 0) {
@@ -292,6 +297,7 @@ export class Sandbox {
     this.#releaseDelivered();
     this.#joined.clear();
     this.#detached.length = 0;
+    this.#detached_bytes = 0;
     this.#task = undefined;
     this.#prepare();
     const local_bytes = dirty_pages * PAGE_BYTES + tail_bytes + file_bytes;
@@ -394,7 +400,7 @@ export class Sandbox {
       }
       case OP.attach: {
         const { a: region, b: writable } = frame;
-        if (this.#detached.includes(region)) this.#detachNow();
+        this.#detachNow();
         const info = store.regionInfo(region);
         if (info.account !== task.settings.account) throw new RangeError(`region ${region} is not of this run`);
         // What a component was triggered with it looks at; a result it may only hand on.
@@ -402,7 +408,8 @@ export class Sandbox {
         return replyWords(this.#memory.attach(region, writable !== 0, given), info.bytes);
       }
       case OP.detach:
-        if (this.#detached.push(frame.a) >= MAX_DETACHED) this.#detachNow();
+        this.#detached_bytes += store.regionInfo(frame.a).bytes;
+        if (this.#detached.push(frame.a) > MAX_DETACHED || this.#detached_bytes > MAX_DETACHED_BYTES) this.#detachNow();
         return undefined;
       case OP.trigger: {
         const line = frame.b;
@@ -503,14 +510,14 @@ export class Sandbox {
     const made = this.#takeMade();
     const ticket = ++this.#tickets;
     const request = this.#directCall(name, regions, payload);
-    const place = request && this.#exchange.call(this.#slot, (this.#task as RunTask).image);
-    if (!place) {
+    const callee = request && this.#takeCallee();
+    if (!request || callee === undefined) {
       this.#post({ type: "trigger", ticket, name, line, payload, regions, made, waits: true });
       this.#receive("resume");
       return this.#takeJoined(ticket);
     }
-    const { callee, turn } = place;
     const at_ms = now_ms();
+    this.#exchange.store(this.#slot, SLOT.answer, ANSWER.none);
     this.#exchange.write(callee, request);
     this.#exchange.store(callee, SLOT.request, 1);
     this.#exchange.wake(callee);
@@ -524,18 +531,27 @@ export class Sandbox {
       regions,
       made,
       callee,
-      turn,
       at_ms,
     });
     return this.#answerOf(ticket);
   }
 
+  /** A sandbox to call, counted as one of the run's, if one stands idle and the run may have it. */
+  #takeCallee(): number | undefined {
+    const { settings, image } = this.#task as RunTask;
+    const { alive, alive_limit } = settings.direct as DirectCalls;
+    const callee = Atomics.add(alive, 0, 1) < alive_limit ? this.#exchange.call(this.#slot, image) : undefined;
+    if (callee === undefined) Atomics.sub(alive, 0, 1);
+    return callee;
+  }
+
   /** The call as it goes into a mailbox; undefined if it must go by the dispatcher. */
   #directCall(name: string, regions: readonly RegionUse[], payload: Uint8Array): Uint8Array | undefined {
     const { direct, heap_bytes: _, ...settings } = (this.#task as RunTask).settings;
-    if (!direct || this.#caller !== NOBODY || Atomics.load(direct.allowed, 0) === 0) return undefined;
+    if (!direct || this.#caller !== NOBODY) return undefined;
     if (direct.apart.includes(name) || direct.apart.includes((this.#task as RunTask).name)) return undefined;
-    const heap_bytes = direct.heap_bytes[name] ?? direct.run_heap_bytes;
+    const own_bytes = Object.hasOwn(direct.heap_bytes, name) ? direct.heap_bytes[name] : undefined;
+    const heap_bytes = own_bytes ?? direct.run_heap_bytes;
     this.#directSettings ??= Buffer.from(JSON.stringify(settings));
     const request = encodeCall({
       caller: this.#slot,
@@ -560,6 +576,7 @@ export class Sandbox {
   }
 
   #detachNow(): void {
+    this.#detached_bytes = 0;
     for (const region of this.#detached.splice(0)) {
       try {
         this.#memory.detach(region);

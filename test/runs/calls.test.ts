@@ -22,8 +22,12 @@ class Last:
 
     def __init__(self, does):
         self.does = does
+        self.flushes = 0
 
     def flush(self):
+        self.flushes += 1
+        if self.flushes == 1:
+            return
         if self.does == "exit":
             os._exit(3)
         while self.does == "loop":

@@ -50,6 +50,8 @@ def _run(device, out):
     if action.fatal is not None:
         _report(device, action.fatal, True)
     else:
+        # Whoever waits for the result goes on with it at once: what the component does of itself is done before.
+        _flush()
         device.send(RESULT, body=message)
     _flush()
 

@@ -11,6 +11,7 @@ import {
   type ComponentOutcome,
   ENTRY_KIND,
   type FromSandbox,
+  now_ms,
   type RegionUse,
   type ResetReport,
   type RunTask,
@@ -19,7 +20,7 @@ import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
 import { type HostTask, runHostTask } from "./host-task.ts";
 import type { Images } from "./images.ts";
-import { CellPool, type Taken } from "./pool.ts";
+import { CellPool } from "./pool.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
 import * as errors from "./run-errors.ts";
 import { type ComponentState, type Outcome, RunState } from "./run-state.ts";
@@ -122,7 +123,6 @@ export class Dispatcher {
       regions,
       phase: "queued",
       cell: undefined,
-      turn: 0,
       awaited: new Set(),
       children: new Map(),
       callee: undefined,
@@ -182,8 +182,8 @@ export class Dispatcher {
     run.emit({ type: "decided", what: "admit", component: component.id, value, reason }, at_ms);
   }
 
-  #begin(run: RunState, component: ComponentState, { cell, turn }: Taken): void {
-    this.#started(run, component, { cell, turn });
+  #begin(run: RunState, component: ComponentState, cell: SandboxCell): void {
+    this.#started(run, component, cell);
     const { settings, image } = run;
     const heap_bytes = run.request.caps[component.name]?.heap_bytes;
     const task: RunTask = {
@@ -196,15 +196,14 @@ export class Dispatcher {
       settings: heap_bytes === undefined ? settings : { ...settings, heap_bytes },
     };
     const listener = (message: FromSandbox): void => this.#onMessage(run, component, cell, message);
-    void this.#carry(run, component, cell, cell.run(turn, task, listener));
+    void this.#carry(run, component, cell, cell.run(task, listener));
   }
 
-  #started(run: RunState, component: ComponentState, { cell, turn }: Taken, at_ms?: number): void {
+  #started(run: RunState, component: ComponentState, cell: SandboxCell, at_ms?: number): void {
     component.phase = "running";
     component.cell = cell;
-    component.turn = turn;
     run.cells++;
-    run.enter(component.depth);
+    run.enter(component.depth, component);
     run.emit({ type: "component-started", component: component.id, sandbox: cell.id }, at_ms);
     const caps = run.request.caps[component.name];
     const timeout_ms = caps?.timeout_ms ?? run.request.limits.component_timeout_ms;
@@ -243,6 +242,7 @@ export class Dispatcher {
     if (run.ended || component.phase === "ended") {
       // It was dropped, and did not know that.
       if (message.type === "ended" && message.result.outcome === "returned") this.#release(message.result.regions);
+      if (message.type === "trigger") this.#release(message.regions);
       if (message.type === "called") void this.#dropCallee(run, message);
       return;
     }
@@ -306,11 +306,12 @@ export class Dispatcher {
 
   /** A component called another, which runs already, on the caller's CPU. */
   #called(run: RunState, caller: ComponentState, message: Extract<FromSandbox, { type: "called" }>): void {
-    if (!this.#checkLimits(run, caller)) return;
-    const { at_ms, ticket, callee, turn, message_bytes } = message;
+    const { at_ms, ticket, callee, message_bytes } = message;
     const cell = this.pool.called(callee);
-    if (!cell) {
-      this.#fail(run, new InternalError(`${caller.name} called sandbox slot ${callee}, which is gone`).toReport());
+    if (!cell || !this.#checkLimits(run, caller)) {
+      void this.#dropCallee(run, message);
+      if (!cell)
+        this.#fail(run, new InternalError(`${caller.name} called sandbox slot ${callee}, which is gone`).toReport());
       return;
     }
     const payload = Buffer.alloc(0); // it has it already
@@ -319,15 +320,30 @@ export class Dispatcher {
     child.called = true;
     caller.callee = child;
     caller.phase = "calling";
-    // It may go on before the callee's end is heard; in what people see, that comes first.
-    caller.cell?.pause();
+    // It may go on before the callee's end is heard; in what people see, that comes first, if it comes soon.
+    const callerCell = caller.cell as SandboxCell;
+    callerCell.pause(() => {
+      this.#takeCpuBack(run, child, now_ms());
+      callerCell.listen();
+    });
     run.emit({ type: "component-waiting", component: caller.id }, at_ms);
     const reason = "its caller waits for it and hands it its CPU, and a sandbox stood idle";
     this.#emitAdmitted(run, child, reason, at_ms);
-    this.#started(run, child, { cell, turn }, at_ms);
+    this.#started(run, child, cell, at_ms);
     const listener = (said: FromSandbox): void => this.#onMessage(run, child, cell, said);
-    void this.#carry(run, child, cell, cell.adopt(turn, listener));
+    void this.#carry(run, child, cell, cell.adopt(callerCell.slot, listener));
     this.#scheduleFlush();
+  }
+
+  /** The caller of `component` goes on, if it has not before. */
+  #takeCpuBack(run: RunState, component: ComponentState, at_ms: number): void {
+    const caller = component.parent && run.components[component.parent.component];
+    if (caller?.callee !== component) return;
+    caller.callee = undefined;
+    caller.phase = "running";
+    component.phase = "leaving";
+    this.#emitAdmitted(run, caller, "what it called has ended and gives the CPU back", at_ms);
+    run.emit({ type: "component-resumed", component: caller.id }, at_ms);
   }
 
   /** A component called another, and was dropped before that was heard: nobody wants what comes of it. */
@@ -336,6 +352,7 @@ export class Dispatcher {
     const cell = this.pool.called(callee);
     if (cell) await this.#discard(run, cell, "the component that called it was dropped");
     this.#release(regions);
+    run.uncount();
     run.cells--;
     this.#leaveIfEmpty(run);
   }
@@ -361,14 +378,8 @@ export class Dispatcher {
   ): void {
     const { result, cpu_ms } = message;
     const caller = component.parent && run.components[component.parent.component];
-    if (caller?.callee === component) {
-      caller.callee = undefined;
-      caller.phase = "running";
-      this.#emitAdmitted(run, caller, "what it called has ended and gives the CPU back", message.at_ms);
-      run.emit({ type: "component-resumed", component: caller.id }, message.at_ms);
-    } else if (component.phase === "running") {
-      this.#queue.release(component);
-    }
+    this.#takeCpuBack(run, component, message.at_ms);
+    if (component.phase === "running") this.#queue.release(component);
     component.phase = "ended";
     component.cell = undefined;
     run.exit(component.depth);
@@ -457,14 +468,14 @@ export class Dispatcher {
     });
     if (component.cell) {
       run.exit(component.depth);
-      // One that was called directly may be through already, and its sandbox with another.
-      if (component.cell.giveUp(component.turn)) void this.#discard(run, component.cell, reason);
+      void this.#discard(run, component.cell, reason);
     }
     component.cell = undefined;
     this.#release(component.regions);
   }
 
   async #discard(run: RunState, cell: SandboxCell, reason: string): Promise<void> {
+    run.discarded = true;
     if (this.pool.has(cell)) run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
     if (!(await this.pool.discard(cell))) this.#send({ type: "stuck" });
   }
@@ -511,8 +522,11 @@ export class Dispatcher {
     this.#emitFreed(run);
     const { regions_freed } = store.accountClose(run.settings.account);
     if (outcome.error) return;
+    // What was on its way to or from a sandbox that was discarded is freed with the account.
     const left =
-      regions_freed > 0 ? new InternalError(`${regions_freed} regions were left after the run`).toReport() : undefined;
+      regions_freed > 0 && !run.discarded
+        ? new InternalError(`${regions_freed} regions were left after the run`).toReport()
+        : undefined;
     this.#answer(run, left ? { error: left } : outcome);
   }
 

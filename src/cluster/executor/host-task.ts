@@ -1,8 +1,9 @@
 /** Tasks of the host's own in a sandbox: parsing sources, loading an application. They are no components of a run. */
 import { SandloomError } from "../../graph/errors.ts";
 import { defaultLimits } from "../../graph/limits.ts";
+import type { SandboxCell } from "../../sandbox/cell.ts";
 import type { EntryKind, FromSandbox, RunSettings } from "../../sandbox/messages.ts";
-import type { CellPool, Taken } from "./pool.ts";
+import type { CellPool } from "./pool.ts";
 
 export interface HostTask {
   readonly kind: EntryKind;
@@ -24,7 +25,7 @@ const settings: RunSettings = {
 };
 
 /** @returns what the guest answered. @throws what it raised, with what it printed in `details.output`. */
-export async function runHostTask(pool: CellPool, { cell, turn }: Taken, task: HostTask): Promise<string> {
+export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostTask): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   promise.catch(() => undefined); // awaited below, but perhaps after it was rejected
   let output = "";
@@ -50,7 +51,7 @@ export async function runHostTask(pool: CellPool, { cell, turn }: Taken, task: H
   try {
     const extra = deltaPath === undefined ? {} : { deltaPath };
     const payload = Buffer.from(document);
-    await cell.run(turn, { type: "run", image, kind, name: "", payload, regions: [], settings, ...extra }, listener);
+    await cell.run({ type: "run", image, kind, name: "", payload, regions: [], settings, ...extra }, listener);
     const answer = await promise;
     return answer;
   } catch (error) {

@@ -12,12 +12,6 @@ export interface PoolEvents {
   changed(): void;
 }
 
-/** A cell, for one component. */
-export interface Taken {
-  readonly cell: SandboxCell;
-  readonly turn: number;
-}
-
 export class CellPool {
   readonly #parts: Promise<ShellParts>;
   readonly #images: Images;
@@ -94,13 +88,12 @@ export class CellPool {
   }
 
   /** An idle cell, one that has `image` mapped if there is such a one; nobody else can have it now. */
-  take(image: number): Taken | undefined {
+  take(image: number): SandboxCell | undefined {
     for (const fits of [true, false]) {
       for (const cell of this.#idle) {
-        const turn = (cell.image === image) === fits ? cell.take() : undefined;
-        if (turn === undefined) continue;
+        if ((cell.image === image) !== fits || !cell.take()) continue;
         this.#idle.delete(cell);
-        return { cell, turn };
+        return cell;
       }
     }
     return undefined;
@@ -148,10 +141,11 @@ export class CellPool {
     this.#killing.delete(killed);
     if (!gone) return false;
     // It may have called one that the dispatcher does not know of yet.
-    const called = [...this.#all].filter((other) => other.caller === cell.slot);
-    await Promise.all(called.map((callee) => this.discard(callee)));
+    const called = [...this.#all].filter((other) => other.calledBy(cell.slot));
+    const calledGone = await Promise.all(called.map((callee) => this.discard(callee)));
     // As long as one that it called lives, that one may write an answer to its slot.
-    await Promise.all(this.#killing);
+    const allGone = [...calledGone, ...(await Promise.all(this.#killing))].every((ended) => ended);
+    if (!allGone) return false;
     cell.close();
     if (this.#all.size < this.target) void this.make();
     this.#events.changed();

@@ -16,11 +16,9 @@ export interface ComponentState {
   readonly payload: Uint8Array;
   /** References that the trigger message holds; released when the component has ended. */
   readonly regions: readonly RegionUse[];
-  /** `calling`: it called another directly, which has its CPU. */
-  phase: "queued" | "running" | "calling" | "waiting" | "resuming" | "ended";
+  /** `calling`: it called another directly, which has its CPU. `leaving`: the other way round, it gave that back and tidies up. */
+  phase: "queued" | "running" | "calling" | "waiting" | "resuming" | "leaving" | "ended";
   cell: SandboxCell | undefined;
-  /** In that cell. */
-  turn: number;
   /** Tickets that it waits for. */
   readonly awaited: Set<number>;
   /** Children by ticket, those whose result was delivered excluded. */
@@ -49,6 +47,8 @@ export class RunState {
   /** Sandboxes in the run's hands: running, waiting, or on their way back to the image. */
   cells = 0;
   output_bytes = 0;
+  /** A sandbox was discarded while it held something of the run. */
+  discarded = false;
   ended = false;
   outcome: Outcome | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -62,11 +62,14 @@ export class RunState {
 
   constructor(request: RunRequest, settings: RunSettings, image: number, onGone: () => void) {
     const caps = Object.entries(request.caps);
+    const { components_alive } = request.limits;
     this.request = request;
     this.image = image;
     this.onGone = onGone;
     this.#directCalls = {
-      allowed: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+      alive: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+      // What admission keeps back, so that one chain of components can nest to the bottom, is not for direct calls.
+      alive_limit: components_alive - Math.min(request.depth, components_alive),
       run_heap_bytes: settings.heap_bytes,
       heap_bytes: Object.fromEntries(
         caps.flatMap(([name, { heap_bytes }]) => (heap_bytes ? [[name, heap_bytes]] : [])),
@@ -79,25 +82,24 @@ export class RunState {
   /** Components that hold a sandbox, by depth. */
   readonly #aliveAt: number[] = [];
 
-  enter(depth: number): void {
+  /** A component at that depth gets a sandbox; one that was called directly was counted by its caller. */
+  enter(depth: number, { called }: { called: boolean }): void {
     this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 0) + 1;
-    this.#allowDirectCalls();
+    if (!called) Atomics.add(this.#directCalls.alive, 0, 1);
   }
 
   exit(depth: number): void {
     this.#aliveAt[depth] = (this.#aliveAt[depth] ?? 1) - 1;
-    this.#allowDirectCalls();
+    this.uncount();
   }
 
-  /** As long as every component alive may call one, and what admission keeps back for the deepest is still left. */
-  #allowDirectCalls(): void {
-    const { components_alive } = this.request.limits;
-    const needed = 2 * this.alive + Math.min(this.request.depth, components_alive);
-    Atomics.store(this.#directCalls.allowed, 0, needed <= components_alive ? 1 : 0);
+  /** What was called directly is gone, unheard. */
+  uncount(): void {
+    Atomics.sub(this.#directCalls.alive, 0, 1);
   }
 
   get alive(): number {
-    return this.#aliveAt.reduce((sum, count) => sum + count, 0);
+    return Atomics.load(this.#directCalls.alive, 0);
   }
 
   /** Some component runs or is about to. */

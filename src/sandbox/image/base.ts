@@ -13,7 +13,7 @@ import { IMAGE_FORMAT } from "./format.ts";
 const KEPT_BASES = 2;
 
 /** Sources of this engine that shape an image. */
-const shaping = ["./build-base", "./libraries", "../runtime/glue", "../shell/guest-root"];
+const shaping = ["./build-base", "./fill-holes", "./libraries", "../runtime/glue", "../shell/guest-root"];
 
 export interface Base {
   readonly hash: string;

@@ -15,6 +15,7 @@ import { packSitePackages, type SitePackages } from "../runtime/site-packages.ts
 import { glueCachePath } from "../shell/parts.ts";
 import { guestEnvironment, installFiles } from "../shell/guest-root.ts";
 import { type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
+import { fillHoles } from "./fill-holes.ts";
 import { neededGotNames } from "./libraries.ts";
 
 /** 2.5 GiB: one array below 2 GiB (np.intp is 32 bits) and others beside it; what is left of 4 GiB is heap. */
@@ -269,6 +270,7 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
     };
   });
 
+  fillHoles(module, { large: true });
   const draft = `${prefix}.${process.pid}`;
   const image_bytes = heapEnd(module) + APPLICATION_BYTES;
   if (module.HEAPU8.length < image_bytes && !module.growMemory(image_bytes))
