@@ -96,6 +96,11 @@ Napi::Value regionRead(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value regionWrite(const Napi::CallbackInfo& info) {
+  store().write(sizeArgument(info[0], "region"), sizeArgument(info[1], "offset"), bytesOf(bytesArgument(info[2], "bytes")));
+  return info.Env().Undefined();
+}
+
 Napi::Value regionPhysical(const Napi::CallbackInfo& info) {
   const RegionStore::Physical physical = store().physical(sizeArgument(info[0], "region"));
   const Napi::Object result = Napi::Object::New(info.Env());
@@ -118,6 +123,7 @@ void exportStoreFunctions(Napi::Object exports) {
   exportFunction<regionRelease>(exports, "regionRelease");
   exportFunction<regionInfo>(exports, "regionInfo");
   exportFunction<regionRead>(exports, "regionRead");
+  exportFunction<regionWrite>(exports, "regionWrite");
   exportFunction<regionPhysical>(exports, "regionPhysical");
 }
 

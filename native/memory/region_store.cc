@@ -172,18 +172,29 @@ RegionStore::Physical RegionStore::physical(RegionId id) const {
 }
 
 void RegionStore::read(RegionId id, std::size_t offset, std::span<std::byte> out) const {
-  std::shared_ptr<Extent> extent;  // holds the pages while they are read without the lock
+  const std::shared_ptr<Extent> extent = extentFor(id, offset, out.size());
+  std::memcpy(out.data(), extent->data() + offset, out.size());
+}
+
+void RegionStore::write(RegionId id, std::size_t offset, std::span<const std::byte> bytes) {
+  const std::shared_ptr<Extent> extent = extentFor(id, offset, bytes.size());
+  std::memcpy(extent->data() + offset, bytes.data(), bytes.size());
+}
+
+// Holds the pages while they are used without the lock.
+std::shared_ptr<Extent> RegionStore::extentFor(RegionId id, std::size_t offset, std::size_t bytes) const {
+  std::shared_ptr<Extent> extent;
   {
     const std::scoped_lock lock(mutex_);
     extent = region(id).extent;
   }
-  if (offset > extent->bytes() || out.size() > extent->bytes() - offset)
-    throw Error(ErrorCode::kBadArgument, "the read reaches past the end of the region",
+  if (offset > extent->bytes() || bytes > extent->bytes() - offset)
+    throw Error(ErrorCode::kBadArgument, "that reaches past the end of the region",
                 {{"region", asValue(id)},
                  {"offset_bytes", asValue(offset)},
-                 {"requested_bytes", asValue(out.size())},
+                 {"requested_bytes", asValue(bytes)},
                  {"region_bytes", asValue(extent->bytes())}});
-  std::memcpy(out.data(), extent->data() + offset, out.size());
+  return extent;
 }
 
 RegionStore::Account& RegionStore::account(AccountId id) {

@@ -88,6 +88,8 @@ class RegionStore {
   Physical physical(RegionId region) const;
   // Copies out for the host. Also BadArgument if it reaches past the region.
   void read(RegionId region, std::size_t offset, std::span<std::byte> out) const;
+  // Copies in, before anybody else knows of the region. Also BadArgument if it reaches past it.
+  void write(RegionId region, std::size_t offset, std::span<const std::byte> bytes);
 
  private:
   struct Account {
@@ -107,6 +109,7 @@ class RegionStore {
   void releaseIfPresent(RegionId region) noexcept;
 
   Account& account(AccountId id);
+  std::shared_ptr<Extent> extentFor(RegionId id, std::size_t offset, std::size_t bytes) const;
   Region& region(RegionId id);
   const Region& region(RegionId id) const;
   void reserve(AccountId account, std::size_t bytes);

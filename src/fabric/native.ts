@@ -158,6 +158,8 @@ export interface Native {
   regionInfo(region: number): RegionInfo;
   /** Copies out for the host; components never exchange data this way. */
   regionRead(region: number, offset: number, out: Uint8Array): void;
+  /** Copies bytes of a sandbox in: what publication is (docs/fabric.md, "Copies"). */
+  regionWrite(region: number, offset: number, bytes: Uint8Array): void;
   regionPhysical(region: number): RegionPhysical;
 
   /** `memory` views the whole buffer of a `WebAssembly.Memory`. */

@@ -14,6 +14,7 @@ export const OP = {
   start: 9,
   wait: 10,
   call: 11,
+  publish: 12,
 } as const;
 
 export const HEADER_BYTES = 16;
@@ -43,6 +44,12 @@ export class FrameReader {
   u32(): number {
     const value = this.#view.getUint32(this.#at, true);
     this.#at += 4;
+    return value;
+  }
+
+  u64(): number {
+    const value = Number(this.#view.getBigUint64(this.#at, true));
+    this.#at += 8;
     return value;
   }
 

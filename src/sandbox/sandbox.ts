@@ -100,6 +100,8 @@ export class Sandbox {
   /** Regions that the guest let go of, still mapped: unmapping waits for when the thread has nothing better to do. */
   readonly #detached: number[] = [];
   #detached_bytes = 0;
+  /** Regions that the host copied the result into, until its message is sent. */
+  readonly #published: number[] = [];
   #reply: Uint8Array = NOTHING;
   #replyRead = 0;
   #outcome: ComponentOutcome | undefined;
@@ -220,7 +222,8 @@ export class Sandbox {
     this.#heapReport = undefined;
     this.#answered = false;
     this.#directSettings = undefined;
-    this.#decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+    delete this.#decoders.stdout;
+    delete this.#decoders.stderr;
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
     const result = this.#execute(task);
@@ -295,6 +298,7 @@ export class Sandbox {
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#shell.resetJavaScript();
     this.#releaseDelivered();
+    this.#releasePublished();
     this.#joined.clear();
     this.#detached.length = 0;
     this.#detached_bytes = 0;
@@ -339,10 +343,11 @@ export class Sandbox {
   }
 
   /** Fresh for each component: half a character that one printed must not begin the next one's text. */
-  #decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+  readonly #decoders: { stdout?: TextDecoder; stderr?: TextDecoder } = {};
 
   #print(stream: "stdout" | "stderr", bytes: Uint8Array): void {
-    this.#post({ type: "print", stream, text: this.#decoders[stream].decode(bytes, { stream: true }) });
+    const decoder = (this.#decoders[stream] ??= new TextDecoder());
+    this.#post({ type: "print", stream, text: decoder.decode(bytes, { stream: true }) });
   }
 
   #read(limit_bytes: number): Uint8Array {
@@ -390,13 +395,24 @@ export class Sandbox {
       case OP.start:
         return replyMessage([task.kind], task.regions, task.payload, task.name);
       case OP.allocate: {
-        this.#detachNow();
-        const region = store.regionAllocate(task.settings.account, frame.a);
+        const name = Buffer.from(frame.rest()).toString();
+        const region = this.#allocate(task, frame.a, frame.b, name);
         const address = this.#memory.attach(region, true, true);
-        const made = { region, bytes: store.regionInfo(region).bytes, copied_bytes: frame.b, at_ms: now_ms() };
         store.regionRelease(region);
-        this.#made.push({ ...made, name: Buffer.from(frame.rest()).toString() });
         return replyWords(region, address);
+      }
+      case OP.publish: {
+        const name = frame.text(frame.u32());
+        const region = this.#allocate(task, frame.a, frame.b, name);
+        this.#published.push(region);
+        const { HEAPU8 } = this.#shell.module;
+        for (let left = frame.u32(); left > 0; left--) {
+          const [address, bytes, offset] = [frame.u64(), frame.u32(), frame.u32()];
+          if (address + bytes > HEAPU8.length)
+            throw new RangeError(`there are no ${bytes} bytes at ${address} to be published`);
+          store.regionWrite(region, offset, HEAPU8.subarray(address, address + bytes));
+        }
+        return replyWords(region);
       }
       case OP.attach: {
         const { a: region, b: writable } = frame;
@@ -438,6 +454,7 @@ export class Sandbox {
       case OP.result: {
         if (this.#answered) throw new RangeError("the component has ended already");
         const regions = this.#hold(frame.regions());
+        this.#releasePublished();
         this.#outcome = { outcome: "returned", regions, payload: this.#payload(frame) };
         this.#answerDirectly(this.#outcome);
         return undefined;
@@ -457,6 +474,19 @@ export class Sandbox {
       default:
         throw new RangeError(`there is no host call ${frame.op}`);
     }
+  }
+
+  /** A new region, with one reference. */
+  #allocate(task: RunTask, bytes: number, copied_bytes: number, name: string): number {
+    this.#detachNow();
+    const region = store.regionAllocate(task.settings.account, bytes);
+    this.#made.push({ region, bytes: store.regionInfo(region).bytes, copied_bytes, at_ms: now_ms(), name });
+    return region;
+  }
+
+  /** What the host copied for the result is held by the message from now on. */
+  #releasePublished(): void {
+    for (const region of this.#published.splice(0)) store.regionRelease(region);
   }
 
   /** A result's references live until the guest has attached what it wants of them, that is until its next call. */

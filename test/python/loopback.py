@@ -12,7 +12,7 @@ import sys
 import textwrap
 
 from sandloom import device, lowlevel, runner, sandbox, values
-from sandloom.device import PAIR, REQUEST, WORD
+from sandloom.device import PAIR, PIECE, REQUEST, WORD
 
 WINDOW_BYTES = 256 << 20
 # Addresses are 32 bits in the sandbox: MAP_32BIT (0x40) puts the mapping where they fit.
@@ -84,7 +84,7 @@ class Transport:
             text = json.dumps({"code": refused[0], "message": refused[1]}).encode()
             self.reply = PAIR.pack(1, len(text)) + text
             return len(frame)
-        answer = (None, self.allocate, self.attach, self.detach, self.trigger, self.join, self.split, self.result, self.raised, self.started, self.wait, self.call)[op](a, b, body)
+        answer = (None, self.allocate, self.attach, self.detach, self.trigger, self.join, self.split, self.result, self.raised, self.started, self.wait, self.call, self.publish)[op](a, b, body)
         if answer is not None:
             self.reply = PAIR.pack(0, len(answer)) + answer
         return len(frame)
@@ -113,6 +113,15 @@ class Transport:
         host.hold(region)
         self.mapped[region] = True
         return PAIR.pack(region, ADDRESS + start)
+
+    def publish(self, nbytes, copied, body):
+        at = 4 + WORD.unpack_from(body)[0]
+        region, start = PAIR.unpack(self.allocate(nbytes, copied, body[4:at]))
+        for _ in range(WORD.unpack_from(body, at)[0]):
+            address, size, offset = PIECE.unpack_from(body, at + 4)
+            ctypes.memmove(start + offset, address, size)
+            at += PIECE.size
+        return WORD.pack(region)
 
     def attach(self, region, writable, body):
         assert region not in self.mapped

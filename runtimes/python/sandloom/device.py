@@ -12,11 +12,12 @@ from weakref import ref
 
 from . import errors
 
-ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT, CALL = range(1, 12)
+ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT, CALL, PUBLISH = range(1, 13)
 
 REQUEST = Struct("<B3xIII")
 PAIR = Struct("<II")
 WORD = Struct("<I")
+PIECE = Struct("<QII")
 
 # One read fetches most replies whole.
 _READ_BYTES = 16384
@@ -24,22 +25,23 @@ _READ_BYTES = 16384
 MAX_BLOCK_BYTES = 2**31 - 1
 
 
+#: /dev/sandloom, which is open when a component starts
+DEVICE = 3
+
+
 class FdTransport:
-    """Frames over an open file descriptor. Tests give an object of their own with the same three methods."""
+    """Frames over the device's file descriptor. Tests give an object of their own with the same three methods."""
 
-    __slots__ = ("fd",)
-
-    def __init__(self, path="/dev/sandloom"):
-        self.fd = os.open(path, os.O_RDWR)
+    __slots__ = ()
 
     def write(self, frame):
-        return os.write(self.fd, frame)
+        return os.write(DEVICE, frame)
 
     def read(self, size):
-        return os.read(self.fd, size)
+        return os.read(DEVICE, size)
 
     def close(self):
-        os.close(self.fd)
+        pass
 
 
 class Window:
@@ -89,6 +91,17 @@ class Lease:
 
     def __del__(self):
         self.device.detach(self)
+
+
+class Published:
+    """A region that the host made for a message, and that is not mapped here."""
+
+    __slots__ = ("region",)
+
+    writable = True
+
+    def __init__(self, region):
+        self.region = region
 
 
 class Reader:
@@ -153,14 +166,26 @@ class Device:
 
     def allocate(self, nbytes, copied, name):
         """A new region of `nbytes`, mapped writable; `copied` of them will be copied into it."""
+        self._refuse_large(nbytes, name)
+        region, address = PAIR.unpack(self.call(ALLOCATE, nbytes, copied, 0, name.encode()))
+        self.names[region] = name
+        return self._add(Lease(self, region, address, nbytes, True))
+
+    def publish(self, nbytes, copied, pieces, name):
+        """A new region of `nbytes` that is not mapped here; the host copies `pieces`, (address, bytes, offset in the region)."""
+        self._refuse_large(nbytes, name)
+        encoded = name.encode()
+        places = [PIECE.pack(*piece) for piece in pieces]
+        body = b"".join((WORD.pack(len(encoded)), encoded, WORD.pack(len(places)), *places))
+        (region,) = WORD.unpack(self.call(PUBLISH, nbytes, copied, 0, body))
+        return Published(region)
+
+    def _refuse_large(self, nbytes, name):
         if nbytes > MAX_BLOCK_BYTES:
             raise errors.BlockTooLarge(
                 f"{name} would take {nbytes} bytes; one array or frame block is under 2 GiB here: build it as row chunks and "
                 "use split(...)"
             )
-        region, address = PAIR.unpack(self.call(ALLOCATE, nbytes, copied, 0, name.encode()))
-        self.names[region] = name
-        return self._add(Lease(self, region, address, nbytes, True))
 
     def attach(self, region, writable):
         """The lease of a region; a region that is mapped already keeps its mode."""

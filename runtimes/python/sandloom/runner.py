@@ -97,7 +97,7 @@ def _message(action, value, out):
         return WORD.pack(0) + text.encode()
     encoder = Encoder(action.device)
     tree = encoder.encode(value, f"the result of {action.name}")
-    lease = encoder.finish(f"{action.name}(result)")
+    lease = encoder.hand_over(f"{action.name}(result)")
     regions = encoder.regions
     # The message must hold its regions before the leases here end; RESULT is sent while `encoder` lives.
     action.kept = encoder

@@ -5,6 +5,7 @@ run on code that never ran before. What is specialized here stays so in the imag
 the window, which is not part of the image.
 """
 
+import ctypes
 import sys
 import types
 
@@ -48,6 +49,16 @@ class _Transport:
             host.last += 1
             host.regions[host.last] = (host.next_address, a)
             answer = PAIR.pack(host.last, host.next_address)
+            host.next_address += -(-a // 4096) * 4096
+        elif op == device.PUBLISH:
+            host.last += 1
+            host.regions[host.last] = (host.next_address, a)
+            at = 4 + WORD.unpack_from(body)[0]
+            for _ in range(WORD.unpack_from(body, at)[0]):
+                address, size, offset = device.PIECE.unpack_from(body, at + 4)
+                ctypes.memmove(host.next_address + offset, address, size)
+                at += device.PIECE.size
+            answer = WORD.pack(host.last)
             host.next_address += -(-a // 4096) * 4096
         elif op == device.ATTACH:
             answer = PAIR.pack(*host.regions[a])

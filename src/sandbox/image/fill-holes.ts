@@ -9,7 +9,7 @@ type Allocate = (bytes: number) => number;
 
 /** Fields of `struct mallinfo`: the last is the size of the free block at the end of the heap. */
 const MALLINFO_WORDS = 10;
-/** What dlmalloc keeps behind that block for itself, and some. */
+/** More than what dlmalloc keeps behind that block for itself (TOP_FOOT_SIZE): it begins this much later, at most. */
 const FOOT_BYTES = 256;
 /** Larger holes are dense enough; an application's are left free, for they count in the limit of its components' heap. */
 const LARGE_BYTES = 64 * 1024;
@@ -29,7 +29,7 @@ export function fillHoles(module: EmscriptenModule, { large }: HoleOptions): voi
     mallinfo: (result: number) => void;
   };
   const words = (): Uint32Array => new Uint32Array(module.HEAPU8.buffer);
-  const info = malloc(MALLINFO_WORDS * 4);
+  const info = malloc(MALLINFO_WORDS * 4) >>> 0;
   mallinfo(info);
   const breakAt = words()[module._emscripten_get_sbrk_ptr() >>> 2] as number;
   const end = breakAt - (words()[(info >>> 2) + MALLINFO_WORDS - 1] as number) - FOOT_BYTES;
@@ -37,7 +37,7 @@ export function fillHoles(module: EmscriptenModule, { large }: HoleOptions): voi
   const fill = (bytes: number): number[] => {
     const taken: number[] = [];
     for (;;) {
-      const pointer = malloc(bytes);
+      const pointer = malloc(bytes) >>> 0;
       if (pointer === 0 || pointer >= end) {
         free(pointer);
         return taken;
@@ -50,7 +50,8 @@ export function fillHoles(module: EmscriptenModule, { large }: HoleOptions): voi
   for (let bytes = LARGE_BYTES / 2; bytes > 512; bytes /= 2) fill(bytes);
   for (let bytes = 508; bytes >= SMALLEST_BYTES; bytes -= STEP_BYTES) fill(bytes);
   // The free block at the end: it holds what was freed there, and behind its head nothing of the allocator's.
-  const last = malloc(SMALLEST_BYTES);
+  // A block that fits in no hole that may be left near it begins where that one begins.
+  const last = malloc(4 * FOOT_BYTES) >>> 0;
   free(last);
   module.HEAPU8.fill(0, last, breakAt - FOOT_BYTES);
   if (!large) largest.forEach(free);

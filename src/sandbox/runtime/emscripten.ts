@@ -45,6 +45,7 @@ export interface EmscriptenFs {
   rmdir(path: string): void;
   chdir(path: string): void;
   lookupPath(path: string, options?: { follow?: boolean; parent?: boolean }): { node: FsNode; path: string };
+  open(path: string, flags: number): FsStream;
   readdir(path: string): string[];
   readFile(path: string): Uint8Array;
   analyzePath(path: string): { exists: boolean };

@@ -73,8 +73,30 @@ export function patchedGlue(): string {
       );
     source = source.replace(from, () => to);
   }
+  source = unsignedAddresses(source);
   source = source.replaceAll("import.meta.url", "__url").replaceAll("await import(", "await __import(");
   return `(function(__url,__import){${source}\nreturn _createPyodideModule})`;
+}
+
+/**
+ * A sandbox's heap lies behind its window, above 2 GiB, where an address as a signed number is negative. Emscripten's own code is
+ * made for that; what libffi and Pyodide add by hand shifts addresses as signed numbers, and reads
+ * `undefined`.
+ */
+function unsignedAddresses(source: string): string {
+  const [start, end] = ["function unbox_small_structs(", "ffi_prep_closure_loc_js.sig"].map((text) =>
+    source.indexOf(text),
+  );
+  if (start === undefined || end === undefined || start < 0 || end < start)
+    throw new Unsupported("this Pyodide's glue does not fit: libffi's functions were not found in it", {
+      directory: pyodideDirectory,
+    });
+  const unsigned = (text: string): string => text.replaceAll(/([^>])>>([123])(?!\d)/g, "$1>>>$2");
+  const libffi = unsigned(source.slice(start, end));
+  return (source.slice(0, start) + libffi + source.slice(end)).replaceAll(
+    /HEAPU?(?:8|16|32)\[[\w+]+>>[123]\]/g,
+    unsigned,
+  );
 }
 
 export type CreateModule = (settings: Record<string, unknown>) => Promise<EmscriptenModule>;

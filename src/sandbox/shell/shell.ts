@@ -2,12 +2,17 @@
  * A shell: Pyodide's main module and all side modules instantiated in this thread, with no image mapped. No bootstrap of
  * Pyodide runs: whatever it would have done in memory is in the image.
  */
+import { InternalError } from "../../graph/errors.ts";
 import type { EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
 import { evaluateGlue } from "../runtime/glue.ts";
 import { freezeRoot, packFileSystem, packInFile, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
 import { guestEnvironment, installFiles } from "./guest-root.ts";
 import { Linker, tableFiller } from "./linker.ts";
 import type { ShellParts } from "./parts.ts";
+
+/** The guest's `/dev/sandloom`. */
+const DEVICE_FD = 3;
+const O_RDWR = 2;
 
 /** Where the guest may write; thrown away after every component. */
 const SCRATCH = ["/tmp", "/home/pyodide", "/out"];
@@ -119,6 +124,8 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     },
   });
   fs.mkdev("/dev/sandloom", 0o666, device);
+  // Open from the start, as the standard streams are: see DEVICE in sandloom/device.py.
+  if (fs.open("/dev/sandloom", O_RDWR).fd !== DEVICE_FD) throw new InternalError("a new shell has open files");
   for (const [fd, name] of [
     [1, "stdout"],
     [2, "stderr"],
@@ -133,7 +140,9 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     };
   }
   const thaw = freezeRoot(module);
-  const standard = fs.streams.slice(0, 3).map((s) => ({ stream: s as FsStream, ops: (s as FsStream).stream_ops }));
+  const standard = fs.streams
+    .slice(0, DEVICE_FD + 1)
+    .map((s) => ({ stream: s as FsStream, ops: (s as FsStream).stream_ops }));
 
   return {
     module,
@@ -141,7 +150,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     scratch: files,
     resetJavaScript: () => {
       linker.reset();
-      for (let fd = 3; fd < fs.streams.length; fd++) {
+      for (let fd = DEVICE_FD + 1; fd < fs.streams.length; fd++) {
         const stream = fs.streams[fd];
         (stream?.stream_ops["close"] as ((s: FsStream) => void) | undefined)?.(stream as FsStream);
       }
