@@ -14,7 +14,7 @@ import sys
 from sandloom_compiler import parse
 
 from . import device as _device
-from . import exceptions, globals_guard
+from . import exceptions, globals_guard, lowlevel
 from .device import PAIR, RAISE, RESULT, START, WORD, Device, FdTransport
 
 WORLD = "sandbox"
@@ -72,6 +72,17 @@ def load_application(document):
     for module in document["components"]:
         importlib.import_module(module["name"])
     globals_guard.snapshot([sys.modules[m["name"]] for m in document["modules"] if m["name"] in sys.modules])
+
+
+def forget_application():
+    """As if none had been loaded, but for what Python remembers of the code that did it."""
+    for module in _modules.values():
+        linecache.cache.pop(module[0], None)
+    _modules.clear()
+    sources.clear()
+    sys.meta_path.remove(_finder)
+    lowlevel.components.clear()
+    globals_guard.snapshot([])
 
 
 def run_task():

@@ -6,14 +6,16 @@ the window, which is not part of the image.
 """
 
 import ctypes
+import json
 import sys
 import types
 
 import numpy as np
 import pandas as pd
+from sandloom_compiler import parse
 
 from . import action as _action
-from . import device, lowlevel, runner
+from . import device, lowlevel, runner, sandbox
 from .device import PAIR, REQUEST, WORD
 
 # CPython specializes after 2 to 16 runs of an instruction, and looks again later.
@@ -109,6 +111,48 @@ def _main(event):
     return {"sum": float(np.sum(sums)), "rows": len(table), "event": event, "x": x.tolist()[:2]}
 
 
+_APPLICATION = """
+from dataclasses import dataclass
+import numpy as np
+import pandas as pd
+from sandloom import lowlevel as _sandloom
+TABLE = {"k": [1, 2.5, "s"]}
+
+
+@dataclass
+class Point:
+    x: float = 0.0
+
+
+@_sandloom.component("step", writes=("x",))
+def step(x, by=1.0):
+    x += by
+    return [v for v in x if v > 0]
+
+
+def main(event):
+    return step(np.zeros(event["n"]))
+"""
+_PROGRAMS = {
+    "main": "from sandloom_warm_app import main as application\ndef main(params, action):\n    return application(action.get_transport('event').value())\n",
+    "step": "from sandloom_warm_app import step\ndef main(params, action):\n    return step.body(action.get_transport('x').value())\n",
+}
+
+
+def _load():
+    """Loads an application and parses its source, as the host asks for it, and forgets it again."""
+    file = "sandloom_warm_app.py"
+    modules = [{"name": "sandloom_warm_app", "file": file, "text": _APPLICATION, "source": _APPLICATION}]
+    components = [{"name": "components", "file": "components/__init__.py", "text": "", "package": True}]
+    components += [{"name": f"components.{n}", "file": f"components/{n}.py", "text": t} for n, t in _PROGRAMS.items()]
+    document = {"modules": modules, "components": components}
+    sandbox.load_application(json.loads(json.dumps(document)))
+    parse.parse_files(json.dumps([{"path": file, "text": _APPLICATION}]))
+    for module in modules + components:
+        del sys.modules[module["name"]]
+    sandbox.forget_application()
+
+
 def _nothing(params, action):
     return None
 
@@ -126,6 +170,8 @@ def run():
     for name, program in programs.items():
         module = sys.modules[name] = types.ModuleType(name)
         module.main = program
+    for _ in range(_ROUNDS):
+        _load()
     host = _Host()
     empty = WORD.pack(0)
     for _ in range(_ROUNDS):

@@ -23,11 +23,14 @@ export interface HoleOptions {
 
 /** What was filled is zeros and belongs to nobody, for ever; what is free at the heap's end is zeros too. */
 export function fillHoles(module: EmscriptenModule, { large }: HoleOptions): void {
-  const { malloc, free, mallinfo } = module.__sandloom.wasmExports as {
+  const { PyGC_Collect, malloc, free, mallinfo } = module.__sandloom.wasmExports as {
+    PyGC_Collect: () => number;
     malloc: Allocate;
     free: (pointer: number) => void;
     mallinfo: (result: number) => void;
   };
+  // Python keeps freed objects of the usual types for the next ones, wherever they lie; a full collection lets go of them.
+  PyGC_Collect();
   const words = (): Uint32Array => new Uint32Array(module.HEAPU8.buffer);
   const info = malloc(MALLINFO_WORDS * 4) >>> 0;
   mallinfo(info);
@@ -36,14 +39,19 @@ export function fillHoles(module: EmscriptenModule, { large }: HoleOptions): voi
   /** Takes every hole of at least `bytes`. */
   const fill = (bytes: number): number[] => {
     const taken: number[] = [];
+    // Near the end it is not known whether it is a hole: those are given back, but only when all others are taken.
+    const near: number[] = [];
     for (;;) {
       const pointer = malloc(bytes) >>> 0;
-      if (pointer === 0 || pointer >= end) {
-        free(pointer);
-        return taken;
+      if (pointer > 0 && pointer < end) {
+        module.HEAPU8.fill(0, pointer, pointer + bytes);
+        taken.push(pointer);
+        continue;
       }
-      module.HEAPU8.fill(0, pointer, pointer + bytes);
-      taken.push(pointer);
+      near.push(pointer);
+      if (pointer > 0 && pointer < end + FOOT_BYTES) continue;
+      near.forEach((each) => free(each));
+      return taken;
     }
   };
   const largest = fill(LARGE_BYTES);
@@ -54,5 +62,5 @@ export function fillHoles(module: EmscriptenModule, { large }: HoleOptions): voi
   const last = malloc(4 * FOOT_BYTES) >>> 0;
   free(last);
   module.HEAPU8.fill(0, last, breakAt - FOOT_BYTES);
-  if (!large) largest.forEach(free);
+  if (!large) largest.forEach((each) => free(each));
 }
