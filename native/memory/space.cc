@@ -92,9 +92,11 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
 void Space::switchTo(std::shared_ptr<const Image> image) {
   clearWindow();
   strayed_.clear();
+  // Nothing of the guest ran since enter().
+  const bool known = private_known_ && faults_at_enter_;
+  std::vector<PageRun> own = known ? private_image_ : privateRuns(imageSpans());
+  const std::vector<PageRun> tail = known ? private_tail_ : privateRuns(tailSpans());
   private_known_ = false;
-  std::vector<PageRun> own = privateRuns(imageSpans());
-  const std::vector<PageRun> tail = privateRuns(tailSpans());
   own.insert(own.end(), tail.begin(), tail.end());
   std::size_t own_bytes = 0;
   for (const PageRun& run : own) own_bytes += run.bytes;
@@ -147,12 +149,14 @@ Space::ResetSummary Space::reset() {
   summary.dirty_pages = copyBack();
   summary.tail_bytes = clearTail();
   private_known_ = true;
+  faults_at_reset_ = threadFaults();
   return summary;
 }
 
 void Space::enter() {
   requireOpen();
   faults_at_enter_ = threadFaults();
+  if (faults_at_reset_ != *faults_at_enter_) private_known_ = false;
 }
 
 std::size_t Space::clearTail() {

@@ -209,6 +209,14 @@ TEST_SUITE("space") {
       const auto& next = round % 2 == 0 ? two : one;
       space->mapImage(next);
       CHECK(equalsImage(memory, *next));
+      // A sandbox that stood ready, and ran nothing of the guest since: what is private is known.
+      memory.page(11) = std::byte{99};
+      (void)space->reset();
+      space->enter();
+      space->mapImage(next == two ? one : two);
+      CHECK(equalsImage(memory, next == two ? *one : *two));
+      space->mapImage(next);
+      CHECK(equalsImage(memory, *next));
       memory.page(3) = std::byte{99};
       memory.page(700) = std::byte{99};
       (void)space->reset();

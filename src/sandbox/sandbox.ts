@@ -2,7 +2,7 @@
  * One sandbox: a shell in this thread, the linear memory's mappings, and the component that runs in it. Everything here is
  * synchronous while a component runs; what it waits for arrives on a port and is announced by a wake word.
  */
-import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { type ErrorReport, SandboxDied, WroteReadOnlyComponent } from "../graph/errors.ts";
 import { createSpace, type Space, store } from "../fabric/store.ts";
 import { ANSWER, Exchange, MAILBOX_BYTES, SLOT } from "./exchange.ts";
@@ -49,6 +49,8 @@ const TWISTER_WORDS = 624;
 /** The window holds a few more regions than the guest uses, but not any number, and none that others may wait for. */
 const MAX_DETACHED = 16;
 const MAX_DETACHED_BYTES = 1024 * 1024;
+/** The second finds what the first one made. */
+const WARM_RUNS = 2;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
@@ -66,15 +68,15 @@ interface Joined {
   readonly regions: readonly RegionUse[];
 }
 
-/** The component of the base image that does nothing (sandloom/warm.py); its arguments are `(None, (), {}, ())` in marshal. */
-const NOOP = {
-  name: "sandloom_noop",
+/** What a new sandbox runs first: the component of the base image that does a little of everything (sandloom/warm.py). Its arguments are `(None, (), {}, ())` in marshal. */
+const FIRST = {
+  name: "sandloom_first",
   payload: Uint8Array.of(40, 4, 0, 0, 0, 78, 40, 0, 0, 0, 0, 123, 48, 40, 0, 0, 0, 0),
   settings: { run: -1, account: -1, mounts: [], heap_bytes: 0, file_bytes: 0, message_bytes: 1024 },
 };
 
 export class Sandbox {
-  readonly #port: MessagePort;
+  #port: MessagePort;
   readonly #exchange: Exchange;
   readonly #slot: number;
   readonly #addresses: { readonly entry: number; readonly task: number };
@@ -161,12 +163,19 @@ export class Sandbox {
     return this.#shell.glueCacheData();
   }
 
+  /** Runs a component as it will run the others, its messages included, so that all of that has run once. */
   #warmUp(image: number): void {
-    this.#task = { type: "run", image, kind: ENTRY_KIND.component, regions: [], ...NOOP };
-    const result = this.#execute(this.#task);
-    if (result.outcome !== "returned") throw new SandboxDied("a new sandbox could not run anything");
-    this.#outcome = undefined;
-    this.#reset();
+    const { port1, port2 } = new MessageChannel();
+    const dispatcher = this.#port;
+    this.#port = port1;
+    for (let times = 0; times < WARM_RUNS; times++) {
+      port2.postMessage({ type: "run", image, kind: ENTRY_KIND.component, regions: [], ...FIRST } satisfies RunTask);
+      const next = this.#next();
+      if (next) this.#run(next.task, next.caller);
+      if (this.#outcome?.outcome !== "returned") throw new SandboxDied("a new sandbox could not run anything");
+    }
+    this.#port = dispatcher;
+    port1.close();
   }
 
   /**
@@ -310,13 +319,13 @@ export class Sandbox {
 
   /** What the next component needs done that can be done before it comes. */
   #prepare(): void {
-    this.#memory.enter();
     // Random state is in the image: without this every component would draw the same numbers.
     const { buffer } = this.#shell.module.HEAPU8;
     for (const [words, position] of this.#randomStates) {
       crypto.getRandomValues(new Uint32Array(buffer as ArrayBuffer, words, TWISTER_WORDS));
       new Uint32Array(buffer, position, 1)[0] = TWISTER_WORDS;
     }
+    this.#memory.enter();
   }
 
   #mount(): void {

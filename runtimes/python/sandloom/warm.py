@@ -153,8 +153,10 @@ def _load():
     sandbox.forget_application()
 
 
-def _nothing(params, action):
-    return None
+def _first(params, action):
+    x = np.full(8, 2.0)
+    y = np.arange(64.0).reshape(8, 8)
+    return float(np.dot(y, x).sum() + (y * x + 1).mean())
 
 
 def run():
@@ -178,9 +180,9 @@ def run():
         runner.run(_Transport(host, 1, b"sandloom_warm_main", empty + b'{"k": [1, 2.5, "s"]}'))
     for name in programs:
         del sys.modules[name]
-    # The host runs it once in every new sandbox, ahead of the first component.
-    noop = sys.modules["components.sandloom_noop"] = types.ModuleType("components.sandloom_noop")
-    noop.main = _nothing
+    # The host runs it in every new sandbox, ahead of the first component.
+    first = sys.modules["components.sandloom_first"] = types.ModuleType("components.sandloom_first")
+    first.main = _first
     part = frame = None
     lowlevel.components.clear()
     _action.current = None

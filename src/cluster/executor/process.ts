@@ -10,17 +10,7 @@ const HARDENING = ["--disallow-code-generation-from-strings", "--freeze-flags-af
 
 /** Functions are validated when they are first compiled, not when the (pinned, checked) modules are: 90 ms less a start. */
 const LAZY = "--wasm-lazy-validation";
-/**
- * V8 would count for each sandbox of its own what calls what, to inline it when it optimizes: 0.3 ms of the first component of a new
- * sandbox, 1 MB of each, and no gain in steady state that the benchmarks show.
- */
-const NO_INLINING = "--no-wasm-inlining";
-export const EXECUTOR_FLAGS: readonly string[] = [
-  ...HARDENING,
-  LAZY,
-  ...(process.env["XFLAGS"] ?? "").split(" ").filter(Boolean),
-  "--no-warnings",
-];
+export const EXECUTOR_FLAGS: readonly string[] = [...HARDENING, LAZY, "--no-warnings"];
 
 type Request = Extract<ToExecutor, { request: number }>;
 // Omit does not distribute over a union by itself.
