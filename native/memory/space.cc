@@ -136,7 +136,7 @@ Space::ResetSummary Space::reset() {
   if (!image_) throw Error(ErrorCode::kBadArgument, "no image is mapped that could be gone back to");
   ResetSummary summary = {};
   summary.regions_detached = attachments_.size();
-  const bool none_new = private_known_ && faults_at_enter_ && threadFaults() == *faults_at_enter_;
+  const bool none_new = private_known_ && noFaultSinceEnter();
   faults_at_enter_.reset();
   clearWindow();
   strayed_.clear();
@@ -151,6 +151,10 @@ Space::ResetSummary Space::reset() {
   private_known_ = true;
   faults_at_reset_ = threadFaults();
   return summary;
+}
+
+bool Space::noFaultSinceEnter() const {
+  return faults_at_enter_ && threadFaults() == *faults_at_enter_;
 }
 
 void Space::enter() {
@@ -304,7 +308,7 @@ void Space::detach(RegionId region) {
 }
 
 bool Space::hasStrayPages(const Attachment& attachment) const {
-  if (attachment.writable) return false;
+  if (attachment.writable || noFaultSinceEnter()) return false;
   return scanner_.privateBytes(base_ + attachment.offset, attachment.lease.extent().bytes()) > 0;
 }
 

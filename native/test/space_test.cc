@@ -328,6 +328,26 @@ TEST_SUITE("attachments") {
     CHECK(space->strayWrites().empty());
   }
 
+  TEST_CASE("a write through a reader's mapping is found after enter() too, the first and a later one") {
+    World world;
+    const LinearMemory memory;
+    const auto space = world.mapped(memory);
+    const RegionId region = world.store.allocate(world.account, kMiB);
+    for (int round = 0; round < 3; ++round) {
+      space->enter();
+      const std::size_t offset = space->attach(region, false, true);
+      CHECK(space->strayWrites().empty());
+      memory[offset + 5 * kPageBytes] = std::byte{1};
+      CHECK(space->strayWrites() == std::vector<RegionId>{region});
+      memory[offset + 5 * kPageBytes + 1] = std::byte{1};  // no fault any more
+      CHECK(space->strayWrites() == std::vector<RegionId>{region});
+      space->detach(region);
+      CHECK(space->strayWrites() == std::vector<RegionId>{region});
+      (void)space->reset();
+    }
+    world.store.release(region);
+  }
+
   TEST_CASE("a reader's mapping becomes writable in place") {
     World world;
     const LinearMemory memory;

@@ -238,7 +238,7 @@ export class Sandbox {
     const result = this.#execute(task);
     const cpu_ms = store.threadCpuMs() - cpu_start_ms;
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
-    this.#post({
+    const ended: FromSandbox = {
       type: "ended",
       result: this.#answered ? withoutPayload(result) : result,
       answered: this.#answered,
@@ -247,13 +247,16 @@ export class Sandbox {
       artifacts,
       made: this.#takeMade(),
       at_ms: now_ms(),
-    });
+    };
+    // Who has the answer waits for nothing: the dispatcher is woken once, for this and for the reset.
+    const report = this.#answered && result.outcome !== "died" ? this.#reset() : undefined;
+    this.#post(ended);
     if (caller !== NOBODY && !this.#answered) {
       this.#exchange.store(caller, SLOT.answer, ANSWER.elsewhere);
       this.#exchange.wake(caller);
     }
     if (result.outcome === "died") throw new SandboxDied(result.report.message);
-    return this.#reset();
+    return report ?? this.#reset();
   }
 
   close(): void {
