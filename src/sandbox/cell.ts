@@ -144,14 +144,13 @@ export class SandboxCell {
       const message = this.#kept.shift();
       if (!message) break;
       if (message.type === "print") this.#kept_characters -= message.text.length;
-      if (message.type === "reset") {
-        const { over } = this.#attended;
-        this.#attended = undefined;
-        this.#exchange.pass(this.slot, OWNER.dispatcher, OWNER.idle);
-        over.resolve(message.report);
-      } else {
-        this.#attended.listener(message);
-      }
+      const { over, listener } = this.#attended;
+      if (message.type !== "reset") listener(message);
+      const report = message.type === "reset" ? message.report : message.type === "ended" ? message.reset : undefined;
+      if (!report) continue;
+      this.#attended = undefined;
+      this.#exchange.pass(this.slot, OWNER.dispatcher, OWNER.idle);
+      over.resolve(report);
     }
     this.#hearing = false;
   }

@@ -141,6 +141,8 @@ export type FromSandbox =
       readonly artifacts: readonly Artifact[];
       readonly made: readonly RegionMade[];
       readonly at_ms: number;
+      /** The sandbox is pristine again already, and this the component's last message. */
+      readonly reset?: ResetReport;
     }
   /** The last of a component: the sandbox is pristine again. */
   | { readonly type: "reset"; readonly report: ResetReport };

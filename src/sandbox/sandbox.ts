@@ -191,8 +191,7 @@ export class Sandbox {
         exchange.sleep(slot, seen);
         continue;
       }
-      const report = this.#run(next.task, next.caller);
-      this.#post({ type: "reset", report });
+      this.#run(next.task, next.caller);
     }
   }
 
@@ -219,7 +218,7 @@ export class Sandbox {
   }
 
   /** Runs one component to its end; its outcome is told before the sandbox is put back to its image. */
-  #run(task: RunTask, caller: number): ResetReport {
+  #run(task: RunTask, caller: number): void {
     const cpu_start_ms = store.threadCpuMs();
     this.#task = task;
     this.#caller = caller;
@@ -248,15 +247,18 @@ export class Sandbox {
       made: this.#takeMade(),
       at_ms: now_ms(),
     };
-    // Who has the answer waits for nothing: the dispatcher is woken once, for this and for the reset.
-    const report = this.#answered && result.outcome !== "died" ? this.#reset() : undefined;
+    // Who has the answer waits for nothing: the dispatcher is told once, of this and of the reset.
+    if (this.#answered && result.outcome !== "died") {
+      this.#post({ ...ended, reset: this.#reset() });
+      return;
+    }
     this.#post(ended);
     if (caller !== NOBODY && !this.#answered) {
       this.#exchange.store(caller, SLOT.answer, ANSWER.elsewhere);
       this.#exchange.wake(caller);
     }
     if (result.outcome === "died") throw new SandboxDied(result.report.message);
-    return report ?? this.#reset();
+    this.#post({ type: "reset", report: this.#reset() });
   }
 
   close(): void {
