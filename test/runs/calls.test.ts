@@ -6,6 +6,7 @@ const APP = `
 import ctypes
 import os
 import sys
+import time
 
 import numpy as np
 from sandloom import remote, split
@@ -32,6 +33,8 @@ class Last:
             os._exit(3)
         while self.does == "loop":
             pass
+        if self.does == "slow":
+            time.sleep(0.3)
 
 
 @split
@@ -107,6 +110,8 @@ def main(event):
     if what == "ends":
         answer = ends(event["how"])
         return [answer, echo("after")]
+    if what == "left behind":
+        return ends("slow")
     if what == "beside":
         return [t for t in [several(20, 100 * k) for k in range(6)]]
     return None
@@ -189,6 +194,26 @@ describe("a component that is called and waited for", () => {
       }
     },
   );
+
+  test("that tidies up when its caller has returned holds up its run's end, and no other run", async () => {
+    const app = bench.write({ "app.py": APP });
+    await bench.run(app, { event: { what: "chain", n: 2 } });
+    const slow = bench.cluster.run(app, { event: { what: "left behind" } });
+    for await (const event of slow.events) if (event.type === "component-started" && event.component === 1) break;
+    for (let i = 0; i < 8; i++) expect(await bench.valueOf(APP, { what: "chain", n: 5 })).toBe(10);
+    const outcome = await outcomeOf(slow);
+    expect(outcome.value).toBe("slow");
+    expect(outcome.events.at(-1)?.type).toBe("run-ended");
+
+    // The same, and the run is ended meanwhile.
+    for (let i = 0; i < 3; i++) {
+      const run = bench.cluster.run(app, { event: { what: "left behind" } });
+      for await (const event of run.events) if (event.type === "component-started" && event.component === 1) break;
+      run.cancel();
+      expect((await outcomeOf(run)).error?.code).toBe("Cancelled");
+      expect(await bench.valueOf(APP, { what: "chain", n: 10 })).toBe(45);
+    }
+  });
 
   test("ends with its run when that is cancelled, and leaves its sandbox's place to others", async () => {
     const app = bench.write({ "app.py": APP });

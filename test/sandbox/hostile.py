@@ -2,11 +2,21 @@
 
 import ctypes
 import os
+import struct
 import sys
 import time
 
 import numpy as np
 from sandloom import remote, split
+
+
+def publish(nbytes, address, size, offset, pieces=1):
+    """A PUBLISH frame (docs/architecture.md)."""
+    return struct.pack("<B3xIIIIIQII", 12, nbytes, 0, 0, 0, pieces, address, size, offset)
+
+
+#: addresses past the memory and past 4 GiB, a piece that does not fit its region, more pieces than there are, no bytes at all
+PUBLISHED = [publish(64, 2**32 - 8, 64, 0), publish(64, 2**63, 64, 0), publish(64, 4096, 2**31, 0), publish(64, 4096, 64, 2**32 - 1), publish(64, 4096, 8, 0, 2**31), publish(0, 4096, 8, 0)]
 
 
 @split
@@ -68,7 +78,7 @@ def bad(mode, x):
         return "x" * (80 << 20)
     if mode == "device":
         with open("/dev/sandloom", "r+b", buffering=0) as device:
-            for frame in (b"", b"\x01", bytes(16), bytes([99]) + bytes(40), bytes([1]) + b"\xff" * 60, bytes([4]) + bytes(3) + b"\xff" * 40, bytes([7, 0, 0, 0]) + bytes(12) + b"\xff\xff\xff\x7f", bytes([2, 0, 0, 0]) + b"\x63\x00\x00\x00" + bytes(8)):
+            for frame in (b"", b"\x01", bytes(16), bytes([99]) + bytes(40), bytes([1]) + b"\xff" * 60, bytes([4]) + bytes(3) + b"\xff" * 40, bytes([7, 0, 0, 0]) + bytes(12) + b"\xff\xff\xff\x7f", bytes([2, 0, 0, 0]) + b"\x63\x00\x00\x00" + bytes(8), *PUBLISHED, bytes([11, 0, 0, 0]) + bytes(12) + b"\xff" * 8):
                 try:
                     device.write(frame)
                     device.read(100)
