@@ -32,6 +32,7 @@ import {
   type WorkerTask,
 } from "./messages.ts";
 import { hostError, MessageTooLong } from "./host-errors.ts";
+import { describeDeath, died, directAnswer, withoutPayload } from "./outcome.ts";
 import { fillHoles } from "./image/fill-holes.ts";
 import { heapEnd } from "./runtime/emscripten.ts";
 import { hostFileSystem } from "./runtime/guest-files.ts";
@@ -702,30 +703,4 @@ interface GuestReport {
 
 function releaseAll(regions: readonly RegionUse[]): void {
   for (const { region } of regions) store.regionRelease(region);
-}
-
-/** The answer that fits a mailbox and needs nobody but its caller to be understood. */
-function directAnswer(result: Exclude<ComponentOutcome, { outcome: "died" }>): Uint8Array | undefined {
-  const raised = result.outcome === "raised";
-  if (raised && (result.fatal || result.report.code === "HeapCapExceeded")) return undefined;
-  const reply = replyMessage([raised ? 1 : 0], raised ? [] : result.regions, result.payload);
-  return reply.length <= MAILBOX_BYTES ? reply : undefined;
-}
-
-function withoutPayload(result: ComponentOutcome): ComponentOutcome {
-  if (result.outcome === "returned") return { ...result, payload: NOTHING, regions: [] };
-  return result.outcome === "raised" ? { ...result, payload: NOTHING } : result;
-}
-
-function died(code: string, message: string, details: Readonly<Record<string, unknown>> = {}): ComponentOutcome {
-  return { outcome: "died", report: { code, message, details } };
-}
-
-function describeDeath(error: unknown): string {
-  if (error instanceof RangeError) return `the interpreter's stack overflowed (${error.message})`;
-  const { name, status } = error as { name?: string; status?: number };
-  if (name === "ExitStatus")
-    return `the component ended its interpreter (exit status ${status}): return or raise instead`;
-  const text = error instanceof Error ? error.message : String(error);
-  return `the interpreter died: ${text.slice(0, 500)}`;
 }
