@@ -62,9 +62,9 @@ class Space {
   // for 950 dirty pages that takes 0.13 ms, and mapping afresh 0.2 ms plus 1.7 ms of faults in the next run. mapImage is
   // the way to give their memory back. Errors: BadArgument if no image is mapped.
   ResetSummary reset();
-  // The guest is about to run, in this thread, and the host writes into its memory no more. A page becomes private by a fault, so the next reset finds the same pages
-  // private as the last one if this thread had no fault in between but attach's own; it then scans no page table, which takes
-  // 0.2 ms for 75 MiB; nor does the look for stray writes. Without this call both always scan.
+  // The guest is about to run, in this thread, and the host writes into its memory no more. A page becomes private by a fault, so
+  // the next reset finds the same pages private as the last one if this thread had no fault in between but attach's own; it then
+  // scans no page table, which takes 0.2 ms for 75 MiB, nor does the look for stray writes. Without this call both always scan.
   void enter();
 
   // Pages outside of the window whose content differs from the image's (from zero, where there is no image).

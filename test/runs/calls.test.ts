@@ -110,6 +110,10 @@ def main(event):
     if what == "ends":
         answer = ends(event["how"])
         return [answer, echo("after")]
+    if what == "flood":
+        ends("loop")
+        for i in range(2000):
+            print("x" * 1000)
     if what == "left behind":
         return ends("slow")
     if what == "beside":
@@ -194,6 +198,13 @@ describe("a component that is called and waited for", () => {
       }
     },
   );
+
+  test("that never ends when its caller has gone on does not keep the caller's output from being counted", async () => {
+    const limits = { run_timeout_ms: 5000, output_bytes: 100_000 };
+    const { error } = await bench.runSource(APP, { what: "flood" }, { limits });
+    expect(error?.code).toBe("OutputLimitExceeded");
+    expect(await bench.valueOf(APP, { what: "chain", n: 10 })).toBe(45);
+  });
 
   test("that tidies up when its caller has returned holds up its run's end, and no other run", async () => {
     const app = bench.write({ "app.py": APP });
