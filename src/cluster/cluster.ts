@@ -9,10 +9,9 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { ParsedFile, SourceFile } from "../compiler/index.ts";
 import { COMPILER_VERSION } from "../compiler/version.ts";
 import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
-import type { RunRecord } from "../graph/events.ts";
+import type { RunEvent, RunRecord } from "../graph/events.ts";
 import { RUN_FORMAT } from "../graph/formats.ts";
 import { defaultLimits, type Limits } from "../graph/limits.ts";
-import type { ResourceGraph } from "../graph/resource-graph.ts";
 import { reportOf } from "../materializer/report.ts";
 import { type Base, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
@@ -23,7 +22,7 @@ import { type Application, isCompiled, readApplication } from "./application.ts"
 import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./compiled.ts";
 import { EventLog } from "./event-log.ts";
 import { ExecutorProcess } from "./executor/process.ts";
-import type { ComponentCaps, ExecutorStats, FromExecutor } from "./executor/protocol.ts";
+import type { ComponentCaps, ExecutorStats, FromExecutor, RunRequest, Usage } from "./executor/protocol.ts";
 import { versions } from "./versions.ts";
 
 /** Beside the ones that run: one for an entry that waits, one that is being put back to its image. */
@@ -37,13 +36,32 @@ interface Prepared {
   readonly sources: ReadonlyMap<string, string>;
 }
 
+interface Outcome {
+  readonly result?: { readonly document: string; readonly artifacts: readonly FileArtifact[] };
+  readonly error?: SandloomError;
+  readonly splits: Readonly<Record<string, number>>;
+  readonly usage: Usage;
+}
+
 interface ActiveRun {
-  readonly log: EventLog;
-  readonly end: (outcome: {
-    result?: { document: string; artifacts: readonly FileArtifact[] };
-    error?: SandloomError;
-    splits: Readonly<Record<string, number>>;
-  }) => void;
+  readonly heard: (events: readonly RunEvent[]) => void;
+  readonly end: (outcome: Outcome) => void;
+}
+
+const UNKNOWN = { splits: {}, usage: { components: 0, cpu_ms: 0 } } as const;
+
+/** One run of an application that is prepared. */
+export interface Launch {
+  readonly id: string;
+  /** JSON. */
+  readonly event: string;
+  readonly limits: Limits;
+  readonly mounts: readonly Mount[];
+  /** Environment variables: a JSON object of strings. */
+  readonly environment?: string;
+  readonly watch: RunRequest["watch"];
+  readonly signal: AbortSignal;
+  readonly heard: (events: readonly RunEvent[]) => void;
 }
 
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
@@ -138,19 +156,20 @@ export class LocalCluster implements Cluster {
     executor.onDeath = (error) => {
       const lost = [...this.#active.values()];
       this.#active.clear();
-      for (const { end } of lost) end({ error, splits: {} });
+      for (const { end } of lost) end({ error, ...UNKNOWN });
     };
     this.#running = executor;
     return executor;
   }
 
   #receive(message: FromExecutor): void {
-    if (message.type === "events") this.#active.get(message.run)?.log.push(message.events);
+    if (message.type === "events") this.#active.get(message.run)?.heard(message.events);
     if (message.type !== "ended") return;
     const run = this.#active.get(message.run);
     this.#active.delete(message.run);
     run?.end({
       splits: message.splits,
+      usage: message.usage,
       ...(message.result ? { result: message.result } : {}),
       ...(message.error ? { error: SandloomError.fromReport(message.error) } : {}),
     });
@@ -258,9 +277,36 @@ export class LocalCluster implements Cluster {
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
     signal.addEventListener("abort", () => aborted.reject(signal.reason as Error), { once: true });
-    const prepared = await Promise.race([this.#prepare(app), aborted.promise]);
-    const { promise, resolve: end } = Promise.withResolvers<Parameters<ActiveRun["end"]>[0]>();
-    this.#active.set(id, { log, end });
+    const { app: compiled } = await Promise.race([this.#prepare(app), aborted.promise]);
+    const heard = (events: readonly RunEvent[]): void => log.push(events);
+    const executor = this.#executor();
+    const outcome = await this.launch(compiled, { id, event, limits, mounts, watch: "events", signal, heard });
+    const record: RunRecord = {
+      format: RUN_FORMAT,
+      run: id,
+      application: compiled.graph.application.name,
+      versions: { ...versions() },
+      splits: outcome.splits,
+      events: log.events,
+      report: reportOf(log.events, { image_bytes: this.#image_bytes }),
+    };
+    if (options.keep && options.outDir !== undefined) keepLog(options.outDir, executor.log);
+    const artifacts =
+      options.outDir === undefined ? [] : writeOut(options.outDir, record, outcome.result?.artifacts ?? []);
+    if (outcome.error) throw outcome.error;
+    return { value: JSON.parse(outcome.result?.document ?? "null"), artifacts, record };
+  }
+
+  /** Whether an application's image is known to the executor that lives. */
+  isOpen(app: CompiledApp): boolean {
+    return this.#running !== undefined && !this.#running.dead && this.#opened.has(app.hash);
+  }
+
+  /** Runs what {@link compile} prepared. Never rejects: what went wrong is in the outcome. */
+  async launch(app: CompiledApp, launch: Launch): Promise<Outcome> {
+    const { id, event, limits, mounts, environment, watch, signal, heard } = launch;
+    const { promise, resolve: end } = Promise.withResolvers<Outcome>();
+    this.#active.set(id, { heard, end });
     const executor = this.#executor();
     const onAbort = (): void => this.#cancelRun(executor, id, SandloomError.from(signal.reason));
     signal.addEventListener("abort", onAbort, { once: true });
@@ -280,32 +326,22 @@ export class LocalCluster implements Cluster {
     executor.send({
       type: "run",
       run: id,
-      application: prepared.app.hash,
-      applicationName: prepared.app.graph.application.name,
+      application: app.hash,
+      applicationName: app.graph.application.name,
       event,
       limits,
       mounts,
-      depth: Math.min(limits.depth, longestChain(prepared.app.graph)),
-      caps: capsOf(prepared.app),
+      depth: Math.min(limits.depth, longestChain(app)),
+      caps: capsOf(app),
+      watch,
+      ...(environment === undefined ? {} : { environment }),
     });
-    if (executor.dead) end({ error: executor.dead, splits: {} });
+    if (executor.dead) end({ error: executor.dead, ...UNKNOWN });
+    if (signal.aborted) onAbort();
     const outcome = await promise;
     clearTimeout(late);
     signal.removeEventListener("abort", onAbort);
-    const record: RunRecord = {
-      format: RUN_FORMAT,
-      run: id,
-      application: prepared.app.graph.application.name,
-      versions: { ...versions() },
-      splits: outcome.splits,
-      events: log.events,
-      report: reportOf(log.events, { image_bytes: this.#image_bytes }),
-    };
-    if (options.keep && options.outDir !== undefined) keepLog(options.outDir, executor.log);
-    const artifacts =
-      options.outDir === undefined ? [] : writeOut(options.outDir, record, outcome.result?.artifacts ?? []);
-    if (outcome.error) throw outcome.error;
-    return { value: JSON.parse(outcome.result?.document ?? "null"), artifacts, record };
+    return outcome;
   }
 
   #cancelRun(executor: ExecutorProcess, id: string, error: SandloomError): void {
@@ -315,7 +351,7 @@ export class LocalCluster implements Cluster {
       const run = this.#active.get(id);
       if (!run) return;
       this.#active.delete(id);
-      run.end({ error, splits: {} });
+      run.end({ error, ...UNKNOWN });
       void executor.kill();
     }, CANCEL_DEADLINE_MS).unref();
   }
@@ -325,7 +361,17 @@ async function parse(executor: ExecutorProcess, files: readonly SourceFile[]): P
   return JSON.parse(await executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
 }
 
-function capsOf(app: CompiledApp): Record<string, ComponentCaps> {
+/** What a run needs to know of its graph, found once. */
+function memoized<T>(find: (app: CompiledApp) => T): (app: CompiledApp) => T {
+  const known = new WeakMap<CompiledApp, { readonly value: T }>();
+  return (app) => {
+    const found = known.get(app) ?? { value: find(app) };
+    known.set(app, found);
+    return found.value;
+  };
+}
+
+const capsOf = memoized((app: CompiledApp): Record<string, ComponentCaps> => {
   const caps: Record<string, ComponentCaps> = {};
   for (const component of app.graph.components) {
     if (component.kind !== "compute") continue;
@@ -337,10 +383,10 @@ function capsOf(app: CompiledApp): Record<string, ComponentCaps> {
     };
   }
   return caps;
-}
+});
 
 /** Components on the longest chain of triggers from the entry; Infinity where they recurse or are triggered by value. */
-function longestChain(graph: ResourceGraph): number {
+const longestChain = memoized(({ graph }: CompiledApp): number => {
   const next = new Map<string, string[]>();
   for (const relation of graph.relations)
     if (relation.kind === "trigger") next.set(relation.from, [...(next.get(relation.from) ?? []), relation.to]);
@@ -358,7 +404,7 @@ function longestChain(graph: ResourceGraph): number {
     return length;
   };
   return entry === undefined ? Number.POSITIVE_INFINITY : lengthFrom(entry);
-}
+});
 
 function positive(name: string, value: number): number {
   if (!Number.isFinite(value) || value <= 0)

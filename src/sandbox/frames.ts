@@ -86,17 +86,15 @@ export function replyWords(...words: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.of(0, words.length * 4, ...words).buffer);
 }
 
-/** Words, an optional name, a region table and a payload. */
+/** Words, texts with their lengths, a region table and a payload. */
 export function replyMessage(
   words: readonly number[],
   regions: readonly RegionUse[],
   payload: Uint8Array,
-  name?: string,
+  ...texts: readonly Uint8Array[]
 ): Uint8Array {
-  const nameBytes = name === undefined ? undefined : Buffer.from(name);
-  const head = [...words];
-  if (nameBytes) head.push(nameBytes.length);
-  const body_bytes = head.length * 4 + (nameBytes?.length ?? 0) + 4 + regions.length * 8 + payload.length;
+  let body_bytes = words.length * 4 + 4 + regions.length * 8 + payload.length;
+  for (const text of texts) body_bytes += 4 + text.length;
   const out = new Uint8Array(8 + body_bytes);
   const view = new DataView(out.buffer);
   view.setUint32(4, body_bytes, true);
@@ -105,10 +103,11 @@ export function replyMessage(
     view.setUint32(at, value, true);
     at += 4;
   };
-  head.forEach(put);
-  if (nameBytes) {
-    out.set(nameBytes, at);
-    at += nameBytes.length;
+  words.forEach(put);
+  for (const text of texts) {
+    put(text.length);
+    out.set(text, at);
+    at += text.length;
   }
   put(regions.length);
   for (const { region, writable } of regions) {
@@ -147,7 +146,7 @@ export interface DirectCall {
 const CALL_HEADER_BYTES = 16;
 
 export function encodeCall({ caller, name, regions, heap_bytes, settings, payload }: DirectCall): Uint8Array {
-  const message = replyMessage([], regions, payload, name);
+  const message = replyMessage([], regions, payload, Buffer.from(name));
   const out = new Uint8Array(CALL_HEADER_BYTES + settings.length + message.length);
   const view = new DataView(out.buffer);
   view.setFloat64(0, heap_bytes, true);

@@ -38,6 +38,8 @@ export interface RunSettings {
   readonly heap_bytes: number;
   readonly file_bytes: number;
   readonly message_bytes: number;
+  /** Environment variables that its programs find beside the guest's own: a JSON object of strings. */
+  readonly environment?: string;
   /** Absent: every call goes by the dispatcher. */
   readonly direct?: DirectCalls;
 }

@@ -408,7 +408,13 @@ export class Sandbox {
     if (frame.op !== OP.attach && frame.op !== OP.detach) this.#releaseDelivered();
     switch (frame.op) {
       case OP.start:
-        return replyMessage([task.kind], task.regions, task.payload, task.name);
+        return replyMessage(
+          [task.kind],
+          task.regions,
+          task.payload,
+          Buffer.from(task.name),
+          Buffer.from(task.settings.environment ?? ""),
+        );
       case OP.allocate: {
         const name = Buffer.from(frame.rest()).toString();
         const region = this.#allocate(task, frame.a, frame.b, name);

@@ -44,6 +44,7 @@ class Host:
         self.tickets = {}
         self.allocated, self.freed, self.copied_bytes, self.attached, self.detached = [], [], 0, 0, 0
         self.triggers = []
+        self.environment = {}
         self.refuse = {}  # op -> (code, message)
 
     def run(self, event=None, entry="main"):
@@ -194,7 +195,8 @@ class Transport:
         regions, payload = self.start
         table = WORD.pack(len(regions)) + b"".join(PAIR.pack(r, w) for r, w in regions.items())
         name = self.name.encode()
-        return PAIR.pack(self.entry, len(name)) + name + table + payload
+        environment = json.dumps(self.host.environment).encode() if self.host.environment else b""
+        return PAIR.pack(self.entry, len(name)) + name + WORD.pack(len(environment)) + environment + table + payload
 
     def message(self, body, at):
         """(region table, payload): every region of the payload is in the table, and is one that the sender holds."""

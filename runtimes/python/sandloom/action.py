@@ -4,6 +4,7 @@ Hand-written component programs use this directly; compiled ones through `lowlev
 """
 
 import json
+import os
 import sys
 
 from . import exceptions
@@ -138,7 +139,12 @@ class Action:
         self.device = device
         self.name = str(start[8 : 8 + size], "utf-8")
         self.entry = bool(entry)
-        regions, at = read_table(start, 8 + size)
+        at = 8 + size
+        (size,) = WORD.unpack_from(start, at)
+        at += 4
+        if size:
+            os.environ.update(json.loads(str(start[at : at + size], "utf-8")))
+        regions, at = read_table(start, at + size)
         self.inflight = []  # tickets in program order
         self.writers = 0  # how many of them write
         self.guarded = []  # (parameter, snapshot) of by-value parameters that could be mutated

@@ -91,7 +91,7 @@ def run_task():
     try:
         start = device.call(START)
         kind, name_bytes = PAIR.unpack_from(start)
-        text = str(start[PAIR.size + name_bytes + WORD.size :], "utf-8")
+        text = str(start[PAIR.size + name_bytes + 2 * WORD.size :], "utf-8")
         if kind == 2:
             load_application(json.loads(text))
             freeze()

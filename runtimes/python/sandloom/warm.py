@@ -35,7 +35,7 @@ class _Host:
 class _Transport:
     def __init__(self, host, entry, name, start):
         self.host = host
-        self.start = WORD.pack(entry) + WORD.pack(len(name)) + name + start
+        self.start = WORD.pack(entry) + WORD.pack(len(name)) + name + WORD.pack(0) + start
         self.reply = b""
         self.result = b""
         self.tickets = {}

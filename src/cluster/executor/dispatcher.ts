@@ -77,6 +77,7 @@ export class Dispatcher {
       heap_bytes: limits.heap_bytes,
       file_bytes: limits.file_bytes,
       message_bytes: limits.message_bytes,
+      ...(request.environment === undefined ? {} : { environment: request.environment }),
     };
     const run = new RunState(request, settings, image, onGone);
     this.#runs.set(request.run, run);
@@ -377,6 +378,7 @@ export class Dispatcher {
     message: Extract<FromSandbox, { type: "ended" }>,
   ): void {
     const { result, cpu_ms } = message;
+    run.cpu_ms += cpu_ms;
     const caller = component.parent && run.components[component.parent.component];
     this.#takeCpuBack(run, component, message.at_ms);
     if (component.phase === "running") this.#queue.release(component);
@@ -510,7 +512,7 @@ export class Dispatcher {
     if (outcome.error) for (const component of run.components) run.settle(component, 0);
     clearTimeout(run.timer);
     // A failure is answered at once; what it held is taken back when its threads are gone.
-    if (outcome.error) this.#answer(run, outcome);
+    if (outcome.error || run.request.watch === "output") this.#answer(run, outcome);
     this.#leaveIfEmpty(run);
   }
 
@@ -521,7 +523,7 @@ export class Dispatcher {
     run.onGone();
     this.#emitFreed(run);
     const { regions_freed } = store.accountClose(run.settings.account);
-    if (outcome.error) return;
+    if (!this.#runs.has(run.request.run)) return;
     // What was on its way to or from a sandbox that was discarded is freed with the account.
     const left =
       regions_freed > 0 && !run.discarded
@@ -537,9 +539,11 @@ export class Dispatcher {
       ...(error ? { error } : {}),
     });
     this.#runs.delete(run.request.run);
-    this.#send({ type: "events", run: run.request.run, events: run.takeEvents() });
+    const events = run.takeEvents();
+    if (events.length > 0) this.#send({ type: "events", run: run.request.run, events });
     const splits = Object.fromEntries([...run.splits].map(([rows, n]) => [String(rows), n]));
-    this.#send({ type: "ended", run: run.request.run, splits, ...(error ? { error } : result ? { result } : {}) });
+    const usage = { components: run.components.length, cpu_ms: round(run.cpu_ms) };
+    this.#send({ type: "ended", run: run.request.run, splits, usage, ...(error ? { error } : result ? { result } : {}) });
   }
 
   #emitFreed(run: RunState): void {

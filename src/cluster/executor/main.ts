@@ -106,7 +106,7 @@ process.on("message", (message: ToExecutor) => {
   handle(message).catch((error: unknown) => {
     if ("request" in message) failed(error, message.request);
     else if (message.type === "run")
-      send({ type: "ended", run: message.run, error: SandloomError.from(error).toReport(), splits: {} });
+      send({ type: "ended", run: message.run, error: SandloomError.from(error).toReport(), splits: {}, usage: { components: 0, cpu_ms: 0 } });
     else failed(error, BOOT_REQUEST);
   });
 });

@@ -22,6 +22,19 @@ export interface RunRequest {
   /** How deep its components can nest: the graph's longest chain of triggers, or the limit if it has a cycle. */
   readonly depth: number;
   readonly caps: Readonly<Record<string, ComponentCaps>>;
+  /** Environment variables, a JSON object of strings. */
+  readonly environment?: string;
+  /**
+   * What the cluster is told of it: all events, and the answer when everything of the run is put back; or output only, and the
+   * answer as soon as it is known.
+   */
+  readonly watch: "events" | "output";
+}
+
+/** What a run used. */
+export interface Usage {
+  readonly components: number;
+  readonly cpu_ms: number;
 }
 
 /** What an executor starts with: it does not wait to be told. */
@@ -75,6 +88,7 @@ export type FromExecutor =
       readonly result?: { readonly document: string; readonly artifacts: readonly Artifact[] };
       readonly error?: ErrorReport;
       readonly splits: Readonly<Record<string, number>>;
+      readonly usage: Usage;
     }
   /** A thread does not end: the process must. */
   | { readonly type: "stuck" };

@@ -47,6 +47,7 @@ export class RunState {
   /** Sandboxes in the run's hands: running, waiting, or on their way back to the image. */
   cells = 0;
   output_bytes = 0;
+  cpu_ms = 0;
   /** A sandbox was discarded while it held something of the run. */
   discarded = false;
   ended = false;
@@ -112,6 +113,7 @@ export class RunState {
   }
 
   emit(event: UntimedEvent, at_ms: number = now_ms()): void {
+    if (this.request.watch === "output" && event.type !== "printed") return;
     this.#events.push({ ...event, t_ms: Math.max(0, Math.round((at_ms - this.start_ms) * 1000) / 1000) });
   }
 
