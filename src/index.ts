@@ -1,8 +1,20 @@
 /** The package's API. See `src/cluster/api.ts` for what each part means and throws. */
+import type { RunningServer, ServerOptions } from "./gateway/server.ts";
+
 export { createCluster } from "./cluster/cluster.ts";
 export { doctor } from "./cluster/doctor.ts";
 export type * from "./cluster/api.ts";
+export type { RunningServer, ServerOptions } from "./gateway/server.ts";
 export * from "./graph/errors.ts";
 export { defaultLimits, type Limits } from "./graph/limits.ts";
 export type { ResourceReport, RunEvent, RunRecord } from "./graph/events.ts";
 export type { ResourceGraph } from "./graph/resource-graph.ts";
+
+/**
+ * Starts an HTTP server that hosts functions (docs/hosting.md).
+ * @throws BadInput for an address that others reach without a token file, Unsupported
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  // Loaded when it is needed: a run of an application starts without it.
+  return (await import("./gateway/server.ts")).startServer(options);
+}

@@ -2,7 +2,9 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { BadInput, Cancelled } from "../graph/errors.ts";
+import type { DeployFlags, InvokeFlags } from "./commands/functions.ts";
 import type { RunFlags } from "./commands/run.ts";
+import type { ServeFlags } from "./commands/serve.ts";
 import type { Api, Context } from "./context.ts";
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from "./exit.ts";
 import { parseCpus, parseDuration, parseSize } from "./input/units.ts";
@@ -149,6 +151,8 @@ function commands(context: Context, outcome: Outcome): Command {
       outcome.code = await graphCommand(context, app, flags);
     });
 
+  serverCommands(context, program, outcome);
+
   program
     .command("doctor")
     .summary("check this machine")
@@ -159,6 +163,146 @@ function commands(context: Context, outcome: Outcome): Command {
       outcome.code = await doctorCommand(context, flags);
     });
   return program;
+}
+
+/** Commands of function hosting: the server, and those that talk to one. */
+function serverCommands(context: Context, program: Command, outcome: Outcome): void {
+  const load = (): Promise<typeof import("./commands/functions.ts")> => import("./commands/functions.ts");
+  const server = (): Option =>
+    new Option("--server <URL>", "the server (default: $SANDLOOM_SERVER, else http://127.0.0.1:7878)");
+
+  program
+    .command("serve")
+    .summary("host functions over HTTP")
+    .description(
+      "Hosts functions on this machine until it is interrupted: it then takes no more, and lets those that run end.",
+    )
+    .option("-p, --port <n>", "port to listen on, 0 for any (default: 7878)", naming("--port", wholeNumber(0, 65_535)))
+    .option("--address <ip>", "address to listen on; others than loopback need --tokens", "127.0.0.1")
+    .option(
+      "--workers <n>",
+      "invocations at a time (default: twice the CPUs)",
+      naming("--workers", wholeNumber(1, 500)),
+    )
+    .option("--memory <size>", "bytes that memory components may hold together", naming("--memory", parseSize))
+    .option("--data <DIR>", "folder of the database and its key", ".sandloom/server")
+    .option("--tokens <FILE>", 'JSON: [{"name", "token", "scopes": ["read", "invoke", "deploy"]}]')
+    .option(
+      "--grace <duration>",
+      "time that running invocations get at the end",
+      naming("--grace", parseDuration),
+      30_000,
+    )
+    .addHelpText("after", "\nExample:\n  sandloom serve --port 7878 --data /var/lib/sandloom")
+    .action(async (flags: ServeFlags) => {
+      const { serveCommand } = await import("./commands/serve.ts");
+      outcome.code = await serveCommand(context, flags);
+    });
+
+  program
+    .command("deploy")
+    .summary("deploy an application as a function")
+    .description("Sends an application's sources to a server, which compiles it and runs its top level once.")
+    .argument("<APP>", "a .py file, or a folder with app.py or main.py")
+    .requiredOption("-n, --name <NAME>", "name of the function")
+    .option("--env <NAME=value>", "environment variable; =@file reads it; repeatable", collect)
+    .option("--secret <NAME=value>", "one whose value is never shown again; repeatable", collect)
+    .option(
+      "--memory <size>",
+      "bytes of each sandbox's heap, and of all memory components (default: 1GiB)",
+      naming("--memory", parseSize),
+    )
+    .option(
+      "--timeout <duration>",
+      "time that an invocation may take (default: 30s)",
+      naming("--timeout", parseDuration),
+    )
+    .option(
+      "--concurrency <n>",
+      "invocations at a time (default: 1000)",
+      naming("--concurrency", wholeNumber(1, 10_000)),
+    )
+    .addOption(server())
+    .option("--json", "print the server's answer")
+    .addHelpText(
+      "after",
+      "\nExample:\n  sandloom deploy app.py --name forecast --env REGION=north --secret KEY=@key.txt",
+    )
+    .action(async (app: string, flags: DeployFlags) => {
+      outcome.app = app;
+      outcome.code = await (await load()).deployCommand(context, app, flags);
+    });
+
+  program
+    .command("invoke")
+    .summary("invoke a function")
+    .description(
+      "Runs a function on one event. The result goes to standard output, what it prints to standard error as it comes.",
+    )
+    .argument("<NAME[@version]>", "a function, or one version of it")
+    .option("-e, --event <JSON>", "what main(event) gets: JSON, @file, or - for standard input (default: {})")
+    .option("-s, --set <key=value>", "set one key of the event, after --event; repeatable", collect)
+    .option("--async", "store it, print its id and do not wait: 'sandloom result ID' has the rest")
+    .option("--key <text>", "idempotency key: with the same one the function runs once")
+    .addOption(server())
+    .action(async (target: string, flags: InvokeFlags) => {
+      outcome.code = await (await load()).invokeCommand(context, target, flags);
+    });
+
+  program
+    .command("result")
+    .summary("show the result of an asynchronous invocation")
+    .argument("<ID>", "as 'sandloom invoke --async' printed it")
+    .addOption(server())
+    .action(async (id: string, flags: { server?: string }) => {
+      outcome.code = await (await load()).resultCommand(context, id, flags);
+    });
+
+  program
+    .command("functions")
+    .summary("list the functions of a server")
+    .addOption(server())
+    .option("--json", "print them as JSON")
+    .action(async (flags: { server?: string; json?: boolean }) => {
+      outcome.code = await (await load()).functionsCommand(context, flags);
+    });
+
+  program
+    .command("logs")
+    .summary("show what a function printed, and how its invocations ended")
+    .argument("<NAME[@version]>", "a function, or one version of it")
+    .option("-f, --follow", "go on with what comes")
+    .option("-n, --lines <n>", "so many of the last lines", naming("--lines", wholeNumber(1, 10_000)), 100)
+    .addOption(server())
+    .action(async (target: string, flags: { server?: string; follow?: boolean; lines: number }) => {
+      outcome.code = await (await load()).logsCommand(context, target, flags);
+    });
+
+  program
+    .command("top")
+    .summary("show what runs and waits on a server")
+    .addOption(server())
+    .option("--json", "print it as JSON")
+    .action(async (flags: { server?: string; json?: boolean }) => {
+      outcome.code = await (await load()).topCommand(context, flags);
+    });
+
+  program
+    .command("remove")
+    .summary("remove a function, or one version of it")
+    .argument("<NAME[@version]>", "a function, or one version of it")
+    .addOption(server())
+    .action(async (target: string, flags: { server?: string }) => {
+      outcome.code = await (await load()).removeCommand(context, target, flags);
+    });
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+    throw new BadInput(`${text}: a whole number from ${least} to ${most}`, { value: text });
+  };
 }
 
 const EXAMPLES = `Examples:

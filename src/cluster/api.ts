@@ -57,6 +57,8 @@ export interface CompiledApp {
   readonly hash: string;
   /** Places where the program means something else than it may seem, or runs one after the other where it need not. */
   readonly warnings?: readonly { file: string; line: number; column: number; message: string }[];
+  /** What its modules printed when they were loaded, which was once. */
+  readonly output?: string;
   /** The graph came from the cache. */
   readonly cached: boolean;
 }

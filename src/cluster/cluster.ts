@@ -65,6 +65,10 @@ export interface Launch {
 }
 
 export async function createCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  return createLocalCluster(options);
+}
+
+export async function createLocalCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
   // Nothing of this reads the images: the process starts while they are looked for.
   const cacheDir = cacheDirectory(options.cacheDir);
   const base = await ensureBase(cacheDir, options.onProgress ?? (() => undefined));
@@ -101,9 +105,14 @@ export class LocalCluster implements Cluster {
     return this.#image_bytes;
   }
 
-  async compile(path: string, options: { signal?: AbortSignal } = {}): Promise<CompiledApp> {
+  async compile(app: string | Application, options: { signal?: AbortSignal } = {}): Promise<CompiledApp> {
     options.signal?.throwIfAborted();
-    return (await this.#prepare(path)).app;
+    return (await this.#prepare(app)).app;
+  }
+
+  /** Resolves when the executor has a sandbox. */
+  async ready(): Promise<void> {
+    await this.#ready();
   }
 
   run(app: string | CompiledApp, options: RunOptions = {}): Run {
@@ -196,7 +205,7 @@ export class LocalCluster implements Cluster {
     );
   }
 
-  async #prepare(app: string | CompiledApp): Promise<Prepared> {
+  async #prepare(app: string | Application | CompiledApp): Promise<Prepared> {
     const source =
       typeof app !== "string" ? app : isCompiled(app) ? await readCompiledFolder(app) : readApplication(app);
     const key = this.#key(source);
@@ -230,24 +239,25 @@ export class LocalCluster implements Cluster {
       return { app: cached, sources };
     }
     const executor = await this.#ready();
-    const app = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key);
-    const document = loadDocument(app, sources);
+    const compiled = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key);
+    const document = loadDocument(compiled, sources);
     const draft = this.#cache.draft(key);
     try {
       const { deltaPath } = draft;
-      await executor.request({
+      const output = await executor.request({
         type: "load",
         hash: key,
         document,
         deltaPath,
         keptPath: this.#cache.entry(key).deltaPath,
       });
+      const app = { ...compiled, output };
       this.#cache.commit(draft, app);
+      this.#opened.add(key);
+      return { app, sources };
     } finally {
       this.#cache.discard(draft);
     }
-    this.#opened.add(key);
-    return { app, sources };
   }
 
   async #compile(

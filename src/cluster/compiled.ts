@@ -48,14 +48,15 @@ export class ApplicationCache {
     const document = join(folder, "compiled.json");
     if (!existsSync(document) || !existsSync(deltaPath)) return undefined;
     try {
-      const { graph, files, warnings } = JSON.parse(readFileSync(document, "utf8")) as {
+      const { graph, files, warnings, output } = JSON.parse(readFileSync(document, "utf8")) as {
         graph: ResourceGraph;
         files: [string, string][];
         warnings: NonNullable<CompiledApp["warnings"]>;
+        output: string;
       };
       const now = new Date();
       utimesSync(folder, now, now);
-      return { graph, files: new Map(files), hash: key, cached: true, warnings };
+      return { graph, files: new Map(files), hash: key, cached: true, warnings, output };
     } catch {
       rmSync(folder, { recursive: true, force: true });
       return undefined;
@@ -72,7 +73,12 @@ export class ApplicationCache {
   commit(draft: CacheEntry, app: CompiledApp): CacheEntry {
     writeFileSync(
       join(draft.folder, "compiled.json"),
-      JSON.stringify({ graph: app.graph, files: [...app.files], warnings: app.warnings ?? [] }),
+      JSON.stringify({
+        graph: app.graph,
+        files: [...app.files],
+        warnings: app.warnings ?? [],
+        output: app.output ?? "",
+      }),
     );
     const { folder, deltaPath } = this.entry(app.hash);
     try {

@@ -92,6 +92,12 @@ export const ExecutorDied: ErrorClass = define("ExecutorDied");
 export const BadHostCall: ErrorClass = define("BadHostCall");
 /** An argument, option or file of the caller is wrong. */
 export const BadInput: ErrorClass = define("BadInput");
+/** There is no such function, version or invocation. */
+export const NotFound: ErrorClass = define("NotFound");
+/** Too much waits already: try again after `details.retry_after_ms`. */
+export const Overloaded: ErrorClass = define("Overloaded");
+/** What is asked for contradicts what was asked before. */
+export const Conflict: ErrorClass = define("Conflict");
 /** The machine lacks something that is needed. */
 export const Unsupported: ErrorClass = define("Unsupported");
 /** A defect of Sandloom. */

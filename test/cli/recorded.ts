@@ -199,6 +199,9 @@ export function replay(o: Replay = {}): Api & { options: RunOptions[]; compiledA
         },
       };
     },
+    startServer: async () => {
+      throw new Error("no server was recorded");
+    },
     doctor: async () => ({
       checks: [
         { name: "Node", status: "ok" as const, found: "26.10.0" },

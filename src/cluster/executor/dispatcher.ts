@@ -18,7 +18,7 @@ import {
 } from "../../sandbox/messages.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
-import { type HostTask, runHostTask } from "./host-task.ts";
+import { type HostAnswer, type HostTask, runHostTask } from "./host-task.ts";
 import type { Images } from "./images.ts";
 import { CellPool } from "./pool.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
@@ -102,7 +102,7 @@ export class Dispatcher {
   }
 
   /** Runs a task of the host's own in a sandbox, as soon as one is idle. */
-  async task(task: HostTask): Promise<string> {
+  async task(task: HostTask): Promise<HostAnswer> {
     let taken = this.pool.take(task.image);
     while (!taken) {
       await new Promise((resolve) => setTimeout(resolve, 1));
@@ -543,7 +543,13 @@ export class Dispatcher {
     if (events.length > 0) this.#send({ type: "events", run: run.request.run, events });
     const splits = Object.fromEntries([...run.splits].map(([rows, n]) => [String(rows), n]));
     const usage = { components: run.components.length, cpu_ms: round(run.cpu_ms) };
-    this.#send({ type: "ended", run: run.request.run, splits, usage, ...(error ? { error } : result ? { result } : {}) });
+    this.#send({
+      type: "ended",
+      run: run.request.run,
+      splits,
+      usage,
+      ...(error ? { error } : result ? { result } : {}),
+    });
   }
 
   #emitFreed(run: RunState): void {

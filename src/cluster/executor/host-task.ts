@@ -24,16 +24,22 @@ const settings: RunSettings = {
   message_bytes: defaultLimits.message_bytes,
 };
 
+export interface HostAnswer {
+  readonly document: string;
+  /** What the task printed. */
+  readonly output: string;
+}
+
 /** @returns what the guest answered. @throws what it raised, with what it printed in `details.output`. */
-export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostTask): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostTask): Promise<HostAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HostAnswer>();
   promise.catch(() => undefined); // awaited below, but perhaps after it was rejected
   let output = "";
   const listener = (message: FromSandbox): void => {
     if (message.type === "print") output += message.text;
     if (message.type !== "ended") return;
     const { result } = message;
-    if (result.outcome === "returned") resolve(Buffer.from(result.payload).toString("utf8"));
+    if (result.outcome === "returned") resolve({ document: Buffer.from(result.payload).toString("utf8"), output });
     else reject(SandloomError.fromReport({ ...result.report, details: { ...result.report.details, output } }));
   };
   pool.resetting(cell);

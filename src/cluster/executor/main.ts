@@ -69,17 +69,19 @@ async function handle(message: ToExecutor): Promise<void> {
       return reply(message.request, "{}");
     case "load": {
       const { document, deltaPath, hash, keptPath } = message;
-      const value = await images.using(BASE, (image) =>
+      const { output } = await images.using(BASE, (image) =>
         dispatcher.task({ kind: ENTRY_KIND.load, document, image, deltaPath }),
       );
       await images.add(hash, deltaPath, keptPath);
       dispatcher.pool.application = hash;
-      return reply(message.request, value);
+      return reply(message.request, output);
     }
     case "parse": {
       const { document } = message;
-      const parse = (image: number): Promise<string> => dispatcher.task({ kind: ENTRY_KIND.parse, document, image });
-      return reply(message.request, await images.using(BASE, parse));
+      const { document: parsed } = await images.using(BASE, (image) =>
+        dispatcher.task({ kind: ENTRY_KIND.parse, document, image }),
+      );
+      return reply(message.request, parsed);
     }
     case "stats": {
       const { regions, accounts, used_bytes } = store.storeStats();
@@ -106,7 +108,13 @@ process.on("message", (message: ToExecutor) => {
   handle(message).catch((error: unknown) => {
     if ("request" in message) failed(error, message.request);
     else if (message.type === "run")
-      send({ type: "ended", run: message.run, error: SandloomError.from(error).toReport(), splits: {}, usage: { components: 0, cpu_ms: 0 } });
+      send({
+        type: "ended",
+        run: message.run,
+        error: SandloomError.from(error).toReport(),
+        splits: {},
+        usage: { components: 0, cpu_ms: 0 },
+      });
     else failed(error, BOOT_REQUEST);
   });
 });

@@ -1,0 +1,31 @@
+/** Server-sent events: an answer that goes on. */
+import type { FastifyReply } from "fastify";
+
+/** Proxies close a connection on which nothing comes. */
+const KEEP_ALIVE_MS = 15_000;
+
+export class EventStream {
+  readonly #reply: FastifyReply;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(reply: FastifyReply, headers: Readonly<Record<string, string>> = {}) {
+    this.#reply = reply;
+    reply.hijack();
+    reply.raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store", ...headers });
+    reply.raw.flushHeaders();
+    this.#timer = setInterval(() => reply.raw.write(":\n\n"), KEEP_ALIVE_MS);
+    reply.raw.once("close", () => clearInterval(this.#timer));
+  }
+
+  send(event: string, data: unknown, id?: number): void {
+    const numbered = id === undefined ? "" : `id: ${id}\n`;
+    this.#reply.raw.write(
+      `${numbered}event: ${event}\ndata: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`,
+    );
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.#reply.raw.end();
+  }
+}
