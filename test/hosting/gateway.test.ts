@@ -250,7 +250,7 @@ describe("an asynchronous invocation", () => {
     const key = { "idempotency-key": "one" };
     const all = await Promise.all([1, 2, 3].map(() => server.invoke("echo", { k: 1 }, key)));
     expect(new Set(all.map(({ headers }) => headers.get("sandloom-invocation"))).size).toBe(1);
-    expect(all.map(({ body }) => body.event)).toEqual(Array(3).fill({ k: 1 }));
+    expect(all.map(({ body }) => body.event.k)).toEqual([1, 1, 1]);
     const other = await server.invoke("echo", { k: 2 }, key);
     expect(other.body).toMatchObject({ status: 409, code: "Conflict" });
   });

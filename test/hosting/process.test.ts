@@ -117,16 +117,16 @@ test("a server that is killed at any moment loses nothing that it acknowledged",
       const known = (await call(url, "GET", "/v1/functions/f")).body["versions"] as { version: number }[];
       expect(known.map(({ version }) => version)).toEqual(expect.arrayContaining(versions));
     }
-    let alive = true;
+    const life = { alive: true };
     const deploy = async (): Promise<void> => {
-      for (let n = round * 1000; alive; n++) {
+      for (let n = round * 1000; life.alive; n++) {
         const { status, body } = await call(url, "POST", "/v1/functions/f/versions", source(n));
         expect(status).toBe(201);
         versions.push((body["deployment"] as { version: number }).version);
       }
     };
     const enqueue = async (): Promise<void> => {
-      while (alive) {
+      while (life.alive) {
         if (versions.length === 0) {
           await new Promise((resolve) => setTimeout(resolve, 5));
           continue;
@@ -145,11 +145,11 @@ test("a server that is killed at any moment loses nothing that it acknowledged",
     const work = [deploy(), enqueue(), enqueue()].map((one) =>
       one.catch((error: unknown) => {
         // Only its end may cut a request off.
-        if (alive) throw error;
+        if (life.alive) throw error;
       }),
     );
     await new Promise((resolve) => setTimeout(resolve, 400 + random.int(0, 600)));
-    alive = false;
+    life.alive = false;
     child.kill("SIGKILL");
     await Promise.all([...work, ended]);
   }
