@@ -25,7 +25,7 @@ class ImageOpening : public Napi::AsyncWorker {
  protected:
   void Execute() override {
     try {
-      image_ = Image::open(base_path_, delta_path_);
+      image_ = Process::get().images.open(base_path_, delta_path_);
     } catch (const Error& error) {
       error_ = error;
     } catch (const std::exception& error) {
@@ -40,6 +40,7 @@ class ImageOpening : public Napi::AsyncWorker {
     }
     const Napi::Object result = Napi::Object::New(Env());
     result.Set("bytes", asValue(image_->bytes()));
+    result.Set("own_bytes", asValue(image_->ownBytes()));
     result.Set("id", asValue(Process::get().images.add(std::move(image_))));
     deferred_.Resolve(result);
   }

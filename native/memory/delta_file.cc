@@ -146,4 +146,9 @@ void DeltaFile::applyTo(const FileDescriptor& image) const {
   }
 }
 
+void DeltaFile::copyTo(std::byte* image) const {
+  for (std::size_t index = 0; index < numbers_.size(); ++index)
+    std::memcpy(image + numbers_[index] * kPageBytes, pages_.data() + index * kPageBytes, kPageBytes);
+}
+
 }  // namespace sandloom

@@ -43,6 +43,8 @@ class DeltaFile {
   std::vector<std::uint32_t> pageNumbers() const { return {numbers_.begin(), numbers_.end()}; }
   // Writes the pages to their places. Errors: SystemError.
   void applyTo(const FileDescriptor& image) const;
+  // The same in memory: `image` is where page 0 lies.
+  void copyTo(std::byte* image) const;
 
  private:
   std::vector<std::byte> contents_;

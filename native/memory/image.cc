@@ -15,6 +15,9 @@
 namespace sandloom {
 namespace {
 
+// Above this it is quicker to map an image than to copy its pages into a sandbox.
+constexpr std::size_t kMaxVariantPages = 2048;
+
 std::size_t dataEnd(const FileDescriptor& file) {
   off_t end = 0;
   while (true) {
@@ -48,9 +51,22 @@ std::shared_ptr<const Image> Image::open(const std::string& base_path, const std
   file.addSeals(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
   const std::size_t data_bytes = dataEnd(file);
   Mapping mapping = Mapping::file(file.get(), bytes, PROT_READ, MAP_PRIVATE, kPageBytes);
-  return std::shared_ptr<const Image>(std::make_unique<Image>(
-      Image(base_path, delta ? delta->pageNumbers() : std::vector<std::uint32_t>(), data_bytes, std::move(file),
-            std::move(mapping))));
+  return std::shared_ptr<const Image>(
+      std::make_unique<Image>(Image(nullptr, {}, data_bytes, std::move(file), std::move(mapping))));
+}
+
+std::shared_ptr<const Image> Image::openVariant(std::shared_ptr<const Image> base, const std::string& delta_path) {
+  const DeltaFile delta(delta_path);
+  if (delta.imageBytes() != base->bytes() || delta.pageCount() > kMaxVariantPages) return nullptr;
+  std::vector<std::uint32_t> pages = delta.pageNumbers();
+  Mapping mapping =
+      Mapping::file(base->fd(), base->bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, kPageBytes);
+  delta.copyTo(mapping.data());
+  if (::mprotect(mapping.data(), mapping.bytes(), PROT_READ) != 0) throw Error::system("mprotect of an image");
+  const std::size_t data_bytes =
+      std::max(base->dataBytes(), pages.empty() ? 0 : (std::size_t{pages.back()} + 1) * kPageBytes);
+  return std::shared_ptr<const Image>(
+      std::make_unique<Image>(Image(std::move(base), std::move(pages), data_bytes, FileDescriptor(), std::move(mapping))));
 }
 
 }  // namespace sandloom

@@ -13,6 +13,19 @@ Error unknownImage(ImageId id) {
 
 }  // namespace
 
+std::shared_ptr<const Image> ImageTable::open(const std::string& base_path, const std::optional<std::string>& delta_path) {
+  std::shared_ptr<const Image> base;
+  {
+    const std::scoped_lock lock(opening_);
+    std::weak_ptr<const Image>& known = bases_[base_path];
+    base = known.lock();
+    if (!base) known = base = Image::open(base_path, std::nullopt);
+  }
+  if (!delta_path) return base;
+  std::shared_ptr<const Image> variant = Image::openVariant(std::move(base), *delta_path);
+  return variant ? variant : Image::open(base_path, delta_path);
+}
+
 ImageId ImageTable::add(std::shared_ptr<const Image> image) {
   const std::scoped_lock lock(mutex_);
   const ImageId id = next_id_++;

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 
 #include "memory/image.h"
 
@@ -14,6 +16,8 @@ using ImageId = std::uint64_t;
 
 class ImageTable {
  public:
+  // Opens the base, unless it is open, or the delta over it. Errors: SystemError, BadImage.
+  std::shared_ptr<const Image> open(const std::string& base_path, const std::optional<std::string>& delta_path);
   ImageId add(std::shared_ptr<const Image> image);
   // Errors: BadArgument if there is no such image.
   std::shared_ptr<const Image> get(ImageId id) const;
@@ -23,6 +27,9 @@ class ImageTable {
  private:
   mutable std::mutex mutex_;
   std::map<ImageId, std::shared_ptr<const Image>> images_;
+  // By path, while anyone uses them: all variants of one base share it.
+  std::mutex opening_;
+  std::map<std::string, std::weak_ptr<const Image>> bases_;
   ImageId next_id_ = 1;
 };
 

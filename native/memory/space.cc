@@ -24,11 +24,8 @@ constexpr std::size_t kKeptTailBytes = 2 * kMiB;
 constexpr std::size_t kKeptDirtyBytes = 8 * kMiB;
 
 // What a new sandbox has run makes as many pages private, and the next application's components write the same: a new page
-// takes 2 us. What an application made private is let go of.
-constexpr std::size_t kKeptSwitchBytes = 512 * kKiB;
-
-// Above this it is quicker to map the other image than to copy its pages.
-constexpr std::size_t kMaxSwitchPages = 2048;
+// takes 2 us. Above this, the memory is worth more.
+constexpr std::size_t kKeptSwitchBytes = 4 * kMiB;
 
 constexpr int kReadWrite = PROT_READ | PROT_WRITE;  // no window page is ever PROT_READ: V8 does not survive the fault
 
@@ -75,8 +72,7 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
                 {{"memory_bytes", asValue(bytes_)},
                  {"image_bytes", asValue(image->bytes())},
                  {"window_end", asValue(windowEnd())}});
-  if (mapped_ && image_ != image && image->isVariantOf(*mapped_) &&
-      image->deltaPages().size() + mapped_->deltaPages().size() <= kMaxSwitchPages) {
+  if (mapped_ && image_ != image && fileOf(image) == mapped_) {
     switchTo(std::move(image));
     return;
   }
@@ -85,6 +81,10 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
   private_known_ = false;
   image_ = std::move(image);
   mapWhole();
+}
+
+const Image* Space::fileOf(const std::shared_ptr<const Image>& image) {
+  return image->base() ? image->base() : image.get();
 }
 
 // From one application to another over the same base: only the pages in which either differs from it are written. Mapping the
@@ -111,24 +111,26 @@ void Space::switchTo(std::shared_ptr<const Image> image) {
     std::memcpy(run.start, image_->data() + std::min(offset, image_->bytes()), within);
     std::memset(run.start + within, 0, run.bytes - within);
   }
-  if (image_ == mapped_) return;
-  std::vector<std::uint32_t> pages;
-  std::ranges::set_union(mapped_->deltaPages(), image_->deltaPages(), std::back_inserter(pages));
-  for (const std::uint32_t page : pages) {
+  writeOwnPages();
+}
+
+void Space::writeOwnPages() {
+  for (const std::uint32_t page : image_->deltaPages()) {
     const std::size_t offset = std::size_t{page} * kPageBytes;
     std::memcpy(base_ + offset, image_->data() + offset, kPageBytes);
   }
 }
 
 void Space::mapWhole() {
-  mapped_ = image_;
+  mapped_ = fileOf(image_);
   for (const Span& span : imageSpans()) {
     const auto file_offset = static_cast<off_t>(span.offset);
-    if (::mmap(base_ + span.offset, span.bytes, kReadWrite, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image_->fd(),
+    if (::mmap(base_ + span.offset, span.bytes, kReadWrite, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, mapped_->fd(),
                file_offset) == MAP_FAILED)
       throw Error::system("mmap of an image");
   }
   for (const Span& span : tailSpans()) mapZeros(span);
+  writeOwnPages();
 }
 
 Space::ResetSummary Space::reset() {
@@ -189,7 +191,7 @@ std::size_t Space::copyBack() {
     for (const PageRun& run : private_image_) std::memcpy(run.start, image_->data() + (run.start - base_), run.bytes);
     return bytes / kPageBytes;
   }
-  if (mapped_ == image_) {
+  if (mapped_ == image_.get()) {
     for (const PageRun& run : private_image_)
       if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) throw Error::system("madvise (image)");
   } else {
@@ -356,7 +358,7 @@ void Space::abandon() noexcept {
   attachments_.clear();
   strayed_.clear();
   image_.reset();
-  mapped_.reset();
+  mapped_ = nullptr;
 }
 
 std::vector<Space::Span> Space::imageSpans() const {

@@ -115,6 +115,8 @@ class Space {
   bool noFaultSinceEnter() const;
   void switchTo(std::shared_ptr<const Image> image);
   void mapWhole();
+  void writeOwnPages();
+  static const Image* fileOf(const std::shared_ptr<const Image>& image);
   std::size_t copyBack();
   std::size_t clearTail();
   std::vector<PageRun> privateRuns(const std::vector<Span>& spans) const;
@@ -127,8 +129,8 @@ class Space {
   const PageScanner& scanner_;
   Window window_;
   std::shared_ptr<const Image> image_;
-  // Whose file is mapped: `image_`, or a variant of it that was mapped before.
-  std::shared_ptr<const Image> mapped_;
+  // Whose file is mapped: `image_`'s own, or its base's, which it keeps.
+  const Image* mapped_ = nullptr;
   std::map<RegionId, Attachment> attachments_;
   std::set<RegionId> strayed_;  // found at their detach
   // What the last reset found, as long as nothing else made pages private or shared since.

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <fstream>
+#include <numeric>
 
 #include "memory/delta_file.h"
 #include "memory/image_table.h"
@@ -74,6 +75,37 @@ TEST_SUITE("image") {
     CHECK(isFilled(image->data() + kPageBytes, 2 * kPageBytes, 9));
     CHECK(isFilled(image->data() + 300 * kPageBytes, kPageBytes, 8));
     CHECK(std::distance(std::filesystem::directory_iterator(folder.file("")), std::filesystem::directory_iterator()) == 2);
+  }
+
+  TEST_CASE("a variant shares its base, whose content and length it must have but for a few pages") {
+    const TemporaryFolder folder;
+    writeSparse(folder.file("base"), 16 * kMiB, {{0, 1}, {1, 2}, {2, 3}});
+    std::vector<std::byte> heap(17 * kMiB);
+    std::memset(heap.data() + kPageBytes, 9, kPageBytes);
+    std::memset(heap.data() + 300 * kPageBytes, 8, kPageBytes);
+    const std::array<std::uint32_t, 2> pages = {1, 300};
+    ImageTable table;
+    const auto base = table.open(folder.file("base"), std::nullopt);
+    CHECK(table.open(folder.file("base"), std::nullopt) == base);
+    writeDeltaFile(folder.file("delta"), heap.data(), pages, 16 * kMiB);
+    const auto variant = table.open(folder.file("base"), folder.file("delta"));
+    CHECK(variant->base() == base.get());
+    CHECK(variant->ownBytes() == 2 * kPageBytes);
+    CHECK(variant->dataBytes() == 301 * kPageBytes);
+    CHECK(isFilled(variant->data(), kPageBytes, 1));
+    CHECK(isFilled(variant->data() + kPageBytes, kPageBytes, 9));
+    CHECK(isFilled(variant->data() + 2 * kPageBytes, kPageBytes, 3));
+    CHECK(isFilled(variant->data() + 300 * kPageBytes, kPageBytes, 8));
+    CHECK(isFilled(base->data() + kPageBytes, kPageBytes, 2));
+
+    writeDeltaFile(folder.file("longer"), heap.data(), pages, 17 * kMiB);
+    CHECK(table.open(folder.file("base"), folder.file("longer"))->base() == nullptr);
+    std::vector<std::uint32_t> many(2049);
+    std::iota(many.begin(), many.end(), 0U);
+    writeDeltaFile(folder.file("many"), heap.data(), many, 16 * kMiB);
+    const auto whole = table.open(folder.file("base"), folder.file("many"));
+    CHECK(whole->base() == nullptr);
+    CHECK(isFilled(whole->data() + 300 * kPageBytes, kPageBytes, 8));
   }
 
   TEST_CASE("a delta of no pages is a delta") {

@@ -11,6 +11,8 @@ import { createFabricError } from "./native-errors.ts";
 export interface OpenedImage {
   readonly id: number;
   readonly bytes: number;
+  /** Memory that it holds besides its base. */
+  readonly own_bytes: number;
 }
 
 export interface StoreOptions {
@@ -134,7 +136,10 @@ export interface Space {
 }
 
 export interface Native {
-  /** Reads a (sparse) base image and a delta over it into sealed memory, off the thread. */
+  /**
+   * Reads a (sparse) base image into sealed memory, or a delta over one, off the thread. A base is read once as long as it is in use; a
+   * delta of up to 8 MiB that does not change its length costs its own pages only.
+   */
   imageOpen(base_path: string, delta_path: string | null): Promise<OpenedImage>;
   /** Forgets the id; the memory stays while a Space has it mapped. */
   imageClose(image: number): void;

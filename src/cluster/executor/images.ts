@@ -2,15 +2,19 @@
 import { store } from "../../fabric/store.ts";
 import { InternalError } from "../../graph/errors.ts";
 
-/** Each takes the memory of a base image, about 60 MB; one that is needed again is opened again, in 25 ms. */
-const OPEN_LIMIT = 8;
+/**
+ * A small application's takes its own pages, half a megabyte or so, and a large one's all of an image, 60 MB and more. One that is
+ * needed again is opened again, in 1 or 25 ms.
+ */
+const OPEN_LIMIT_BYTES = 512 * 1024 * 1024;
+const OPEN_LIMIT = 1024;
 /** The name under which the base stands among the applications' hashes. */
 export const BASE = "";
 
 export class Images {
   readonly #basePath: string;
   /** By the application's hash, the one that was used last at the end. */
-  readonly #open = new Map<string, Promise<number>>();
+  readonly #open = new Map<string, { readonly image: Promise<number>; own_bytes: number }>();
   /** How many need it, by hash. */
   readonly #holds = new Map<string, number>();
   readonly #deltas = new Map<string, string | null>([[BASE, null]]);
@@ -58,21 +62,32 @@ export class Images {
   #of(hash: string): Promise<number> {
     const deltaPath = this.#deltas.get(hash);
     if (deltaPath === undefined) return Promise.reject(new InternalError(`no image is known for ${hash}`));
-    let image = this.#open.get(hash);
+    const opened = this.#open.get(hash) ?? this.#opening(hash, deltaPath);
     this.#open.delete(hash);
-    image ??= store.imageOpen(this.#basePath, deltaPath).then(({ id }) => id);
+    this.#open.set(hash, opened);
+    return opened.image;
+  }
+
+  #opening(hash: string, deltaPath: string | null): { readonly image: Promise<number>; own_bytes: number } {
+    const image = store.imageOpen(this.#basePath, deltaPath).then(({ id, own_bytes }) => {
+      opened.own_bytes = own_bytes;
+      this.#closeOldest();
+      return id;
+    });
+    const opened = { image, own_bytes: 0 };
     image.catch(() => this.#open.delete(hash));
-    this.#open.set(hash, image);
-    this.#closeOldest();
-    return image;
+    return opened;
   }
 
   /** Sandboxes that have a closed image mapped keep it until they map another. */
   #closeOldest(): void {
-    for (const [hash, image] of this.#open) {
-      if (this.#open.size <= OPEN_LIMIT) return;
+    let bytes = 0;
+    for (const { own_bytes } of this.#open.values()) bytes += own_bytes;
+    for (const [hash, { image, own_bytes }] of this.#open) {
+      if (this.#open.size <= OPEN_LIMIT && bytes <= OPEN_LIMIT_BYTES) return;
       if (this.#holds.has(hash)) continue;
       this.#open.delete(hash);
+      bytes -= own_bytes;
       image.then(
         (id) => store.imageClose(id),
         () => undefined,
