@@ -40,6 +40,7 @@ class ImageOpening : public Napi::AsyncWorker {
     }
     const Napi::Object result = Napi::Object::New(Env());
     result.Set("bytes", asValue(image_->bytes()));
+    result.Set("content_hash", Napi::String::New(Env(), std::to_string(image_->contentHash())));
     result.Set("own_bytes", asValue(image_->ownBytes()));
     result.Set("id", asValue(Process::get().images.add(std::move(image_))));
     deferred_.Resolve(result);

@@ -20,16 +20,17 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file is little-endian and written as it lies in memory");
 
-constexpr std::array<char, 8> kMagic = {'S', 'L', 'D', 'E', 'L', 'T', 'A', '1'};
+constexpr std::array<char, 8> kMagic = {'S', 'L', 'D', 'E', 'L', 'T', 'A', '2'};
 
 struct Header {
   std::array<char, 8> magic;
   std::uint32_t page_count;
   std::uint32_t page_bytes;
   std::uint64_t image_bytes;
+  std::uint64_t base_hash;
   std::uint64_t payload_hash;
 };
-static_assert(sizeof(Header) == 32);
+static_assert(sizeof(Header) == 40);
 
 std::size_t pagesOffset(std::size_t page_count) {
   return roundUp(sizeof(Header) + page_count * sizeof(std::uint32_t), kPageBytes);
@@ -83,18 +84,19 @@ class TemporaryFile {
 }  // namespace
 
 DeltaSummary writeDeltaFile(const std::string& path, const std::byte* base, std::span<const std::uint32_t> numbers,
-                            std::size_t image_bytes) {
+                            std::size_t image_bytes, std::uint64_t base_hash) {
   const auto pagesOf = [&](std::size_t first, std::size_t count) {
     return std::span(base + numbers[first] * kPageBytes, count * kPageBytes);
   };
   PayloadHash hash;
+  hash.add(std::as_bytes(std::span(&base_hash, 1)));
   hash.add(std::as_bytes(numbers));
   for (std::size_t index = 0; index < numbers.size();) {
     const std::size_t count = runLength(numbers, index);
     hash.add(pagesOf(index, count));
     index += count;
   }
-  const Header header = {kMagic, static_cast<std::uint32_t>(numbers.size()), kPageBytes, image_bytes, hash.value()};
+  const Header header = {kMagic, static_cast<std::uint32_t>(numbers.size()), kPageBytes, image_bytes, base_hash, hash.value()};
 
   TemporaryFile temporary(path);
   temporary.file().writeAt(std::as_bytes(std::span(&header, 1)), 0);
@@ -111,7 +113,7 @@ DeltaSummary writeDeltaFile(const std::string& path, const std::byte* base, std:
   return {numbers.size(), offset};
 }
 
-DeltaFile::DeltaFile(const std::string& path) {
+DeltaFile::DeltaFile(const std::string& path) : path_(path) {
   const FileDescriptor file = FileDescriptor::open(path, O_RDONLY);
   contents_.resize(file.bytes());
   file.readAt(contents_, 0);
@@ -125,10 +127,12 @@ DeltaFile::DeltaFile(const std::string& path) {
   if (header.image_bytes % kPageBytes != 0) refuse(path, "image_bytes is not a multiple of 4096");
 
   image_bytes_ = header.image_bytes;
-  // The vector's storage is aligned for any scalar, and 32 is a multiple of 4.
+  base_hash_ = header.base_hash;
+  // The vector's storage is aligned for any scalar, and the header's length is a multiple of 4.
   numbers_ = {reinterpret_cast<const std::uint32_t*>(contents_.data() + sizeof header), header.page_count};
   pages_ = std::span(contents_).subspan(pages_offset);
   PayloadHash hash;
+  hash.add(std::as_bytes(std::span(&base_hash_, 1)));
   hash.add(std::as_bytes(numbers_));
   hash.add(pages_);
   if (hash.value() != header.payload_hash) refuse(path, "its content does not match its hash");
@@ -136,6 +140,10 @@ DeltaFile::DeltaFile(const std::string& path) {
     if (index > 0 && numbers_[index] <= numbers_[index - 1]) refuse(path, "its page numbers do not ascend");
     if ((numbers_[index] + std::size_t{1}) * kPageBytes > image_bytes_) refuse(path, "a page lies past its image_bytes");
   }
+}
+
+void DeltaFile::requireBase(std::uint64_t base_hash) const {
+  if (base_hash_ != 0 && base_hash_ != base_hash) refuse(path_, "it was written over another base");
 }
 
 void DeltaFile::applyTo(const FileDescriptor& image) const {

@@ -43,8 +43,11 @@ std::shared_ptr<const Image> Image::open(const std::string& base_path, const std
   const std::size_t bytes = delta ? delta->imageBytes() : rounded_bytes;
 
   FileDescriptor file = FileDescriptor::memfd("sandloom-image", bytes);
-  copySparse(base, base_bytes, file);
-  if (delta) delta->applyTo(file);
+  const std::uint64_t content_hash = copySparse(base, base_bytes, file);
+  if (delta) {
+    delta->requireBase(content_hash);
+    delta->applyTo(file);
+  }
   // No write and no shared writable mapping from here on, so one image serves sandboxes that do not trust each other.
   // F_SEAL_WRITE would say the same of a file that was never mapped, but waits for transient references to its pages, and
   // fails with EBUSY when the kernel's page migration holds some (seen under load).
@@ -52,11 +55,12 @@ std::shared_ptr<const Image> Image::open(const std::string& base_path, const std
   const std::size_t data_bytes = dataEnd(file);
   Mapping mapping = Mapping::file(file.get(), bytes, PROT_READ, MAP_PRIVATE, kPageBytes);
   return std::shared_ptr<const Image>(
-      std::make_unique<Image>(Image(nullptr, {}, data_bytes, std::move(file), std::move(mapping))));
+      std::make_unique<Image>(Image(nullptr, {}, data_bytes, std::move(file), std::move(mapping), content_hash)));
 }
 
 std::shared_ptr<const Image> Image::openVariant(std::shared_ptr<const Image> base, const std::string& delta_path) {
   const DeltaFile delta(delta_path);
+  delta.requireBase(base->contentHash());
   if (delta.imageBytes() != base->bytes() || delta.pageCount() > kMaxVariantPages) return nullptr;
   std::vector<std::uint32_t> pages = delta.pageNumbers();
   Mapping mapping =
@@ -65,8 +69,9 @@ std::shared_ptr<const Image> Image::openVariant(std::shared_ptr<const Image> bas
   if (::mprotect(mapping.data(), mapping.bytes(), PROT_READ) != 0) throw Error::system("mprotect of an image");
   const std::size_t data_bytes =
       std::max(base->dataBytes(), pages.empty() ? 0 : (std::size_t{pages.back()} + 1) * kPageBytes);
-  return std::shared_ptr<const Image>(
-      std::make_unique<Image>(Image(std::move(base), std::move(pages), data_bytes, FileDescriptor(), std::move(mapping))));
+  const std::uint64_t content_hash = base->contentHash();
+  return std::shared_ptr<const Image>(std::make_unique<Image>(
+      Image(std::move(base), std::move(pages), data_bytes, FileDescriptor(), std::move(mapping), content_hash)));
 }
 
 }  // namespace sandloom

@@ -33,6 +33,8 @@ class Image {
   std::size_t bytes() const { return mapping_.bytes(); }
   // Where its last page of data ends: zeros follow.
   std::size_t dataBytes() const { return data_bytes_; }
+  // Of the base's file.
+  std::uint64_t contentHash() const { return content_hash_; }
   // What a page is copied back from.
   const std::byte* data() const { return mapping_.data(); }
   // The pages in which a variant differs from its base, ascending.
@@ -40,18 +42,20 @@ class Image {
 
  private:
   Image(std::shared_ptr<const Image> base, std::vector<std::uint32_t> delta_pages, std::size_t data_bytes,
-        FileDescriptor file, Mapping mapping)
+        FileDescriptor file, Mapping mapping, std::uint64_t content_hash)
       : base_(std::move(base)),
         delta_pages_(std::move(delta_pages)),
         data_bytes_(data_bytes),
         file_(std::move(file)),
-        mapping_(std::move(mapping)) {}
+        mapping_(std::move(mapping)),
+        content_hash_(content_hash) {}
 
   std::shared_ptr<const Image> base_;
   std::vector<std::uint32_t> delta_pages_;
   std::size_t data_bytes_;
   FileDescriptor file_;
   Mapping mapping_;
+  std::uint64_t content_hash_;
 };
 
 }  // namespace sandloom

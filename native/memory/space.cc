@@ -227,7 +227,7 @@ DeltaSummary Space::writeDelta(const std::string& path, std::size_t image_bytes)
                 {{"image_bytes", asValue(image_bytes)}, {"base_bytes", asValue(base_bytes)}, {"memory_bytes", asValue(bytes_)}});
   std::vector<std::uint32_t> pages = dirtyPages();
   std::erase_if(pages, [&](std::uint32_t page) { return page >= image_bytes / kPageBytes; });
-  return writeDeltaFile(path, base_, pages, image_bytes);
+  return writeDeltaFile(path, base_, pages, image_bytes, image_ ? image_->contentHash() : 0);
 }
 
 std::size_t Space::privateBytes() const {

@@ -11,6 +11,9 @@
 #include <thread>
 #include <vector>
 
+#define XXH_INLINE_ALL
+#include <xxhash/xxhash.h>
+
 #include "base/error.h"
 #include "base/units.h"
 
@@ -49,7 +52,9 @@ bool isZero(std::span<const std::byte> page) {
   return page[0] == std::byte{0} && std::memcmp(page.data(), page.data() + 1, page.size() - 1) == 0;
 }
 
-void copyChunk(const FileDescriptor& from, const FileDescriptor& to, Chunk chunk, std::span<std::byte> buffer) {
+// The pages' hashes, each with its place as seed, in any order.
+std::uint64_t copyChunk(const FileDescriptor& from, const FileDescriptor& to, Chunk chunk, std::span<std::byte> buffer) {
+  std::uint64_t hash = 0;
   const std::span<std::byte> data = buffer.first(chunk.bytes);
   from.readAt(data, chunk.offset);
   std::size_t start = 0;  // of the run of pages that are not zero
@@ -60,22 +65,26 @@ void copyChunk(const FileDescriptor& from, const FileDescriptor& to, Chunk chunk
     if (isZero(data.subspan(position, page_bytes))) {
       to.writeAt(data.subspan(start, position - start), chunk.offset + start);
       start = next;
+    } else {
+      hash ^= XXH3_64bits_withSeed(&data[position], page_bytes, chunk.offset + position);
     }
     position = next;
   }
   to.writeAt(data.subspan(start), chunk.offset + start);
+  return hash;
 }
 
 }  // namespace
 
-void copySparse(const FileDescriptor& from, std::size_t bytes, const FileDescriptor& to) {
+std::uint64_t copySparse(const FileDescriptor& from, std::size_t bytes, const FileDescriptor& to) {
   const std::vector<Chunk> chunks = dataChunks(from, bytes);
   std::atomic<std::size_t> next = 0;
+  std::atomic<std::uint64_t> hash = 0;
   const auto work = [&](std::exception_ptr& failure) {
     try {
       std::vector<std::byte> buffer(kChunkBytes);
       for (std::size_t index = next++; index < chunks.size(); index = next++)
-        copyChunk(from, to, chunks[index], buffer);
+        hash ^= copyChunk(from, to, chunks[index], buffer);
     } catch (...) {
       failure = std::current_exception();
       next = chunks.size();
@@ -90,6 +99,7 @@ void copySparse(const FileDescriptor& from, std::size_t bytes, const FileDescrip
   }
   if (mine) std::rethrow_exception(mine);
   if (others) std::rethrow_exception(others);
+  return hash;
 }
 
 }  // namespace sandloom

@@ -50,6 +50,22 @@ TEST_SUITE("image") {
     CHECK(allocatedBytes(image->fd()) <= kPageBytes);
   }
 
+  TEST_CASE("the content of a base has a hash, whether its zeros are holes or not") {
+    const TemporaryFolder folder;
+    writeSparse(folder.file("sparse"), 3 * kMiB, {{0, 1}, {700, 2}});
+    std::string content(3 * kMiB, '\0');
+    std::memset(content.data(), 1, kPageBytes);
+    std::memset(content.data() + 700 * kPageBytes, 2, kPageBytes);
+    std::ofstream(folder.file("dense"), std::ios::binary) << content;
+    const auto hash = [&](const char* name) { return Image::open(folder.file(name), std::nullopt)->contentHash(); };
+    CHECK(hash("sparse") == hash("dense"));
+    const std::uint64_t before = hash("dense");
+    corrupt(folder.file("dense"), 700 * kPageBytes + 5);
+    CHECK(hash("dense") != before);
+    writeSparse(folder.file("elsewhere"), 3 * kMiB, {{0, 1}, {699, 2}});
+    CHECK(hash("elsewhere") != before);
+  }
+
   TEST_CASE("an image is sealed") {
     const TemporaryFolder folder;
     writeSparse(folder.file("base"), kMiB, {{0, 1}});
@@ -97,6 +113,13 @@ TEST_SUITE("image") {
     CHECK(isFilled(variant->data() + 2 * kPageBytes, kPageBytes, 3));
     CHECK(isFilled(variant->data() + 300 * kPageBytes, kPageBytes, 8));
     CHECK(isFilled(base->data() + kPageBytes, kPageBytes, 2));
+
+    writeDeltaFile(folder.file("of this"), heap.data(), pages, 16 * kMiB, base->contentHash());
+    CHECK(table.open(folder.file("base"), folder.file("of this"))->base() == base.get());
+    for (const std::size_t bytes : {16 * kMiB, 17 * kMiB}) {
+      writeDeltaFile(folder.file("of another"), heap.data(), pages, bytes, base->contentHash() + 1);
+      CHECK(errorOf([&] { (void)table.open(folder.file("base"), folder.file("of another")); }) == "BadImage");
+    }
 
     writeDeltaFile(folder.file("longer"), heap.data(), pages, 17 * kMiB);
     CHECK(table.open(folder.file("base"), folder.file("longer"))->base() == nullptr);

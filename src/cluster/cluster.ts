@@ -13,7 +13,7 @@ import type { RunEvent, RunRecord } from "../graph/events.ts";
 import { RUN_FORMAT } from "../graph/formats.ts";
 import { defaultLimits, type Limits } from "../graph/limits.ts";
 import { reportOf } from "../materializer/report.ts";
-import { type Base, ensureBase } from "../sandbox/image/base.ts";
+import { type Base, dropBase, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
 import { importablePackages } from "../sandbox/runtime/catalogue.ts";
 import { cacheDirectory } from "../sandbox/runtime/paths.ts";
@@ -77,8 +77,9 @@ export async function createLocalCluster(options: ClusterOptions = {}): Promise<
 
 export class LocalCluster implements Cluster {
   readonly #cacheDir: string;
-  readonly #base: Base;
+  #base: Base;
   readonly #cache: ApplicationCache;
+  readonly #progress: (line: string) => void;
   readonly #cpus: number;
   readonly #memory_bytes: number;
   readonly #active = new Map<string, ActiveRun>();
@@ -95,6 +96,7 @@ export class LocalCluster implements Cluster {
     this.#cacheDir = cacheDir;
     this.#base = base;
     this.#cache = new ApplicationCache(cacheDir);
+    this.#progress = options.onProgress ?? (() => undefined);
     this.#cpus = positive("cpus", options.cpus ?? availableParallelism());
     this.#memory_bytes = positive("memory_bytes", options.memory_bytes ?? Math.floor(totalmem() / 2));
     // Whoever runs something at once starts the executor with its application's image; else it starts without one.
@@ -187,9 +189,29 @@ export class LocalCluster implements Cluster {
   /** An executor that has a sandbox. */
   async #ready(application?: { hash: string; deltaPath: string }): Promise<ExecutorProcess> {
     if (this.#closed) throw new Cancelled("the cluster is closed");
-    const executor = this.#executor(application);
-    this.#image_bytes = await executor.ready;
-    return executor;
+    for (let rebuilt = false; ; rebuilt = true) {
+      const executor = this.#executor(application);
+      try {
+        this.#image_bytes = await executor.ready;
+        return executor;
+      } catch (error) {
+        if (rebuilt || !isDamaged(error) || error.details["image"] !== "base") throw error;
+        await executor.kill();
+        this.#progress(`${error.message}: it is built again`);
+        dropBase(this.#base);
+        this.#base = await ensureBase(this.#cacheDir, this.#progress);
+      }
+    }
+  }
+
+  /** An application's image that is damaged is made again from its sources. */
+  async #dropDamaged(key: string, error: unknown): Promise<void> {
+    if (!isDamaged(error)) throw error;
+    this.#progress(`${error.message}: it is built again`);
+    this.#opened.delete(key);
+    this.#cache.drop(key);
+    // It may be the image that the executor was started with.
+    await this.#running?.kill();
   }
 
   #key(source: Application | CompiledApp): string {
@@ -230,13 +252,12 @@ export class LocalCluster implements Cluster {
   ): Promise<Prepared> {
     const cached = this.#cache.read(key);
     if (cached) {
-      const { deltaPath } = this.#cache.entry(key);
-      const executor = await this.#ready({ hash: key, deltaPath });
-      if (!this.#opened.has(key)) {
-        await executor.request({ type: "open", hash: key, deltaPath });
-        this.#opened.add(key);
+      try {
+        await this.#openCached(key);
+        return { app: cached, sources };
+      } catch (error) {
+        await this.#dropDamaged(key, error);
       }
-      return { app: cached, sources };
     }
     const executor = await this.#ready();
     const compiled = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key);
@@ -258,6 +279,14 @@ export class LocalCluster implements Cluster {
     } finally {
       this.#cache.discard(draft);
     }
+  }
+
+  async #openCached(key: string): Promise<void> {
+    const { deltaPath } = this.#cache.entry(key);
+    const executor = await this.#ready({ hash: key, deltaPath });
+    if (this.#opened.has(key)) return;
+    await executor.request({ type: "open", hash: key, deltaPath });
+    this.#opened.add(key);
   }
 
   async #compile(
@@ -380,6 +409,9 @@ function memoized<T>(find: (app: CompiledApp) => T): (app: CompiledApp) => T {
     return found.value;
   };
 }
+
+const isDamaged = (error: unknown): error is SandloomError =>
+  error instanceof SandloomError && error.code === "BadImage";
 
 const capsOf = memoized((app: CompiledApp): Record<string, ComponentCaps> => {
   const caps: Record<string, ComponentCaps> = {};

@@ -58,7 +58,7 @@ export class ApplicationCache {
       utimesSync(folder, now, now);
       return { graph, files: new Map(files), hash: key, cached: true, warnings, output };
     } catch {
-      rmSync(folder, { recursive: true, force: true });
+      this.drop(key);
       return undefined;
     }
   }
@@ -89,6 +89,11 @@ export class ApplicationCache {
     }
     this.#prune(app.hash);
     return { folder, deltaPath };
+  }
+
+  /** Takes an entry out. */
+  drop(key: string): void {
+    rmSync(this.entry(key).folder, { recursive: true, force: true });
   }
 
   /** Removes what a draft left, if it was not committed. */

@@ -13,6 +13,8 @@ export interface OpenedImage {
   readonly bytes: number;
   /** Memory that it holds besides its base. */
   readonly own_bytes: number;
+  /** Of a base's file. */
+  readonly content_hash: string;
 }
 
 export interface StoreOptions {

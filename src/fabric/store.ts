@@ -4,7 +4,7 @@
  */
 import { native, type Native, type Space, type SpaceOptions } from "./native.ts";
 
-export type { Space } from "./native.ts";
+export type { OpenedImage, Space } from "./native.ts";
 
 export const store: Native = native;
 

@@ -88,6 +88,8 @@ export const OutputLimitExceeded: ErrorClass = define("OutputLimitExceeded");
 export const SandboxDied: ErrorClass = define("SandboxDied");
 /** The executor process ended; its runs with it. */
 export const ExecutorDied: ErrorClass = define("ExecutorDied");
+/** An image in the cache is damaged: `details.image` is `base` or an application's hash. It is built again. */
+export const BadImage: ErrorClass = define("BadImage");
 /** The guest made a call that the host does not accept. */
 export const BadHostCall: ErrorClass = define("BadHostCall");
 /** An argument, option or file of the caller is wrong. */

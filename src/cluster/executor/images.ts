@@ -1,6 +1,7 @@
 /** The heap images that an executor has open: the base, and the applications that ran last. */
-import { store } from "../../fabric/store.ts";
-import { InternalError } from "../../graph/errors.ts";
+import { existsSync } from "node:fs";
+import { type OpenedImage, store } from "../../fabric/store.ts";
+import { BadImage, InternalError } from "../../graph/errors.ts";
 
 /**
  * A small application's takes its own pages, half a megabyte or so, and a large one's all of an image, 60 MB and more. One that is
@@ -13,14 +14,17 @@ export const BASE = "";
 
 export class Images {
   readonly #basePath: string;
+  readonly #baseHash: () => Promise<string>;
   /** By the application's hash, the one that was used last at the end. */
   readonly #open = new Map<string, { readonly image: Promise<number>; own_bytes: number }>();
   /** How many need it, by hash. */
   readonly #holds = new Map<string, number>();
   readonly #deltas = new Map<string, string | null>([[BASE, null]]);
 
-  constructor(basePath: string) {
+  /** `baseHash`: what the content of the base must hash to. */
+  constructor(basePath: string, baseHash: () => Promise<string>) {
     this.#basePath = basePath;
+    this.#baseHash = baseHash;
   }
 
   /** `keptPath`: where the file will be from now on, if it is about to be moved. */
@@ -69,7 +73,7 @@ export class Images {
   }
 
   #opening(hash: string, deltaPath: string | null): { readonly image: Promise<number>; own_bytes: number } {
-    const image = store.imageOpen(this.#basePath, deltaPath).then(({ id, own_bytes }) => {
+    const image = this.#read(hash, deltaPath).then(({ id, own_bytes }) => {
       opened.own_bytes = own_bytes;
       this.#closeOldest();
       return id;
@@ -77,6 +81,20 @@ export class Images {
     const opened = { image, own_bytes: 0 };
     image.catch(() => this.#open.delete(hash));
     return opened;
+  }
+
+  /** @throws BadImage */
+  async #read(hash: string, deltaPath: string | null): Promise<OpenedImage> {
+    const opened = await store.imageOpen(this.#basePath, deltaPath).catch((error: unknown) => {
+      const { code, message } = error as { code?: string; message: string };
+      // A file that is gone or cut short is damaged too; which of the two it is, the other image tells.
+      if (code !== "BadImage" && code !== "SystemError") throw error;
+      const image = existsSync(this.#basePath) && hash !== BASE ? hash : "base";
+      throw new BadImage(`the image ${image} cannot be opened: ${message}`, { image });
+    });
+    if (opened.content_hash === (await this.#baseHash())) return opened;
+    store.imageClose(opened.id);
+    throw new BadImage(`${this.#basePath} is not what was written`, { image: "base" });
   }
 
   /** Sandboxes that have a closed image mapped keep it until they map another. */

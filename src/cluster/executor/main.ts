@@ -26,7 +26,7 @@ store.storeConfigure({
   idle_bytes: Math.min(512 << 20, options.memory_bytes),
 });
 
-const images = new Images(`${basePrefix}.img`);
+const images = new Images(`${basePrefix}.img`, async () => (await parts).record.content_hash);
 
 // In this order: the image is read by threads of its own, the first sandbox's thread starts, and the modules compile on
 // others still, while this thread reads what they are made of.

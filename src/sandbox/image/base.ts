@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { extname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InternalError } from "../../graph/errors.ts";
 import { cacheDirectory, pyodideDirectory } from "../runtime/paths.ts";
@@ -53,6 +53,14 @@ export async function ensureBase(cacheDir: string, onProgress: (line: string) =>
   dropOldBases(join(cacheDir, "images"), base.hash);
   onProgress(`base image built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
   return base;
+}
+
+/** Takes a base that is damaged out of the cache: {@link ensureBase} then builds it anew. */
+export function dropBase({ prefix }: Base): void {
+  // The record first: without it the others are not looked at.
+  rmSync(`${prefix}.json`, { force: true });
+  for (const file of readdirSync(dirname(prefix)))
+    if (file.startsWith(`${basename(prefix)}.`)) rmSync(join(dirname(prefix), file), { force: true });
 }
 
 function dropOldBases(folder: string, current: string): void {

@@ -6,6 +6,7 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type vm from "node:vm";
+import { store } from "../../fabric/store.ts";
 import { Unsupported } from "../../graph/errors.ts";
 import { type DylinkMetadata, type EmscriptenModule, heapEnd } from "../runtime/emscripten.ts";
 import { evaluateGlue, patchedGlue } from "../runtime/glue.ts";
@@ -278,7 +279,7 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   if (module.HEAPU8.length < image_bytes && !module.growMemory(image_bytes))
     throw new Unsupported(`linear memory cannot grow to ${image_bytes} bytes`);
   const data_bytes = writeImage(`${draft}.img`, module.HEAPU8.subarray(0, image_bytes), window_offset);
-  const record: BaseImage = {
+  const shape: Omit<BaseImage, "content_hash"> = {
     format: IMAGE_FORMAT,
     hash,
     image_bytes,
@@ -299,6 +300,9 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
     got: neededGot,
     libraries,
   };
+  const { id, content_hash } = await store.imageOpen(`${draft}.img`, null);
+  store.imageClose(id);
+  const record: BaseImage = { ...shape, content_hash };
   writeFileSync(`${draft}.site.bin`, site.data);
   writeFileSync(`${draft}.site.json`, JSON.stringify(site.index));
   writeFileSync(`${draft}.glue.js`, patchedGlue());

@@ -1,7 +1,7 @@
 /** What is recorded beside a heap image, so that a shell can be made that fits it (docs/sandboxes.md tells how and why). */
 
 /** Raised whenever a recorded field changes its meaning. */
-export const IMAGE_FORMAT = 2;
+export const IMAGE_FORMAT = 3;
 
 export interface SideModule {
   readonly name: string;
@@ -23,6 +23,8 @@ export interface BaseImage {
   readonly format: typeof IMAGE_FORMAT;
   readonly hash: string;
   readonly image_bytes: number;
+  /** Of the image's content, as `imageOpen` tells it: one that was damaged is found. */
+  readonly content_hash: string;
   /** Bytes of it that are not zero: what it takes in memory. */
   readonly data_bytes: number;
   readonly window_offset: number;
