@@ -226,6 +226,11 @@ DeltaSummary Space::writeDelta(const std::string& path, std::size_t image_bytes)
     throw Error(ErrorCode::kBadArgument, "an image is whole pages, no shorter than its base and no longer than the memory",
                 {{"image_bytes", asValue(image_bytes)}, {"base_bytes", asValue(base_bytes)}, {"memory_bytes", asValue(bytes_)}});
   std::vector<std::uint32_t> pages = dirtyPages();
+  if (image_ && image_->base()) {  // a delta is over a base
+    std::vector<std::uint32_t> all;
+    std::ranges::set_union(pages, image_->deltaPages(), std::back_inserter(all));
+    pages = std::move(all);
+  }
   std::erase_if(pages, [&](std::uint32_t page) { return page >= image_bytes / kPageBytes; });
   return writeDeltaFile(path, base_, pages, image_bytes, image_ ? image_->contentHash() : 0);
 }

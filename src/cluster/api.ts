@@ -89,10 +89,52 @@ export interface Cluster extends AsyncDisposable {
   /** `app`: a `.py` file, a folder with `app.py` or `main.py`, or a compiled folder (one with `graph.json`). */
   compile(app: string, options?: { signal?: AbortSignal }): Promise<CompiledApp>;
   run(app: string | CompiledApp, options?: RunOptions): Run;
+  createSandbox(options?: SandboxOptions): Promise<Sandbox>;
   /** Cancels what runs and ends the executors. The end of this process, however it comes, ends them too. */
   close(): Promise<void>;
   /** Bytes of the heap image that the sandboxes of the last run share. */
   readonly image_bytes: number;
+}
+
+export interface SandboxOptions {
+  /** An application whose modules it has imported, a path or a compiled one, or a snapshot. Python, NumPy and pandas when absent. */
+  image?: string | CompiledApp | Snapshot;
+  limits?: Partial<Pick<Limits, "heap_bytes" | "output_bytes" | "message_bytes" | "file_bytes">>;
+  environment?: Readonly<Record<string, string>>;
+  /** Live, what is printed. */
+  onOutput?: (stream: "stdout" | "stderr", text: string) => void;
+}
+
+export interface SandboxResult {
+  /** Of the last statement, if that is an expression and its value is JSON. */
+  readonly value?: unknown;
+  /** Python's `repr` of it. */
+  readonly repr?: string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The memory of a sandbox at one moment, as a file; those in `/tmp` are not part of it. */
+export interface Snapshot {
+  readonly path: string;
+  drop(): void;
+}
+
+/** A sandbox of one's own, which keeps its state from call to call. Calls run one after the other. */
+export interface Sandbox extends AsyncDisposable {
+  /**
+   * Runs Python code, as a cell of a notebook. `signal` interrupts it. @throws GuestRaised of what it raises (KeyboardInterrupt of an
+   * interrupt), and the sandbox goes on; TimedOut, SandboxDied and errors of limits, and the sandbox is over
+   */
+  run(code: string, options?: { timeout_ms?: number; signal?: AbortSignal }): Promise<SandboxResult>;
+  writeFile(path: string, data: Uint8Array | string): Promise<void>;
+  readFile(path: string): Promise<Uint8Array>;
+  /** An image for other sandboxes: each begins where this one is now. */
+  snapshot(): Promise<Snapshot>;
+  /** Raises KeyboardInterrupt in what runs. */
+  interrupt(): void;
+  /** Ends what runs. The sandbox is put back to its image before anybody else has it. */
+  close(): Promise<void>;
 }
 
 export interface Check {

@@ -17,7 +17,20 @@ import { type Base, dropBase, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
 import { importablePackages } from "../sandbox/runtime/catalogue.ts";
 import { cacheDirectory } from "../sandbox/runtime/paths.ts";
-import type { Artifact, Cluster, ClusterOptions, CompiledApp, Mount, Run, RunOptions, RunResult } from "./api.ts";
+import type {
+  Artifact,
+  Cluster,
+  ClusterOptions,
+  CompiledApp,
+  Mount,
+  Run,
+  RunOptions,
+  RunResult,
+  Sandbox,
+  SandboxOptions,
+} from "./api.ts";
+import { BASE } from "./executor/protocol.ts";
+import { Session, type SessionHost, sessionLimits, type SessionOutput } from "./session.ts";
 import { type Application, isCompiled, readApplication } from "./application.ts";
 import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./compiled.ts";
 import { EventLog } from "./event-log.ts";
@@ -84,6 +97,7 @@ export class LocalCluster implements Cluster {
   readonly #memory_bytes: number;
   readonly #active = new Map<string, ActiveRun>();
   readonly #opened = new Set<string>();
+  readonly #sessions = new Map<string, { readonly executor: ExecutorProcess; readonly output: SessionOutput }>();
   /** Keys of the applications that were prepared here. */
   readonly #compiled = new Set<string>();
   /** Applications that are being prepared, by cache key: two runs of one application prepare it once. */
@@ -135,6 +149,52 @@ export class LocalCluster implements Cluster {
     return { id, events: log, result, cancel };
   }
 
+  createSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+    return Session.open(this.#sessionHost, options);
+  }
+
+  /** A sandbox that ends this cluster with itself. */
+  ownSandbox(options: SandboxOptions): Promise<Sandbox> {
+    return Session.open(this.#sessionHost, options, this);
+  }
+
+  readonly #sessionHost: SessionHost = {
+    snapshotFolder: () => join(this.#cacheDir, "snapshots"),
+    openSession: async (session, options, output) => {
+      const { image, environment = {} } = options;
+      const application = image === undefined ? BASE : await this.#openImage(image);
+      const executor = await this.#ready();
+      const text = JSON.stringify(environment);
+      this.#sessions.set(session, { executor, output });
+      const limits = sessionLimits(options.limits);
+      await executor.request({ type: "session-open", session, application, limits, environment: text });
+    },
+    sessionTask: (session, task) => this.#sessionExecutor(session).request({ type: "session-task", session, ...task }),
+    interruptSession: (session) => this.#sessions.get(session)?.executor.send({ type: "session-interrupt", session }),
+    closeSession: async (session, busy) => {
+      const { executor } = this.#sessions.get(session) ?? {};
+      this.#sessions.delete(session);
+      if (executor && !executor.dead) await executor.request({ type: "session-close", session, busy });
+    },
+  };
+
+  #sessionExecutor(session: string): ExecutorProcess {
+    const known = this.#sessions.get(session);
+    if (!known) throw new Cancelled("the sandbox is closed");
+    return known.executor;
+  }
+
+  /** The name under which the executor knows an image. */
+  async #openImage(image: NonNullable<SandboxOptions["image"]>): Promise<string> {
+    if (typeof image === "string" || "graph" in image) return (await this.#prepare(image)).app.hash;
+    const executor = await this.#ready();
+    const hash = hashOf("snapshot", image.path);
+    if (this.#opened.has(hash)) return hash;
+    await executor.request({ type: "open", hash, deltaPath: image.path });
+    this.#opened.add(hash);
+    return hash;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running?.kill();
@@ -174,6 +234,7 @@ export class LocalCluster implements Cluster {
   }
 
   #receive(message: FromExecutor): void {
+    if (message.type === "session-output") this.#sessions.get(message.session)?.output(message.stream, message.text);
     if (message.type === "events") this.#active.get(message.run)?.heard(message.events);
     if (message.type !== "ended") return;
     const run = this.#active.get(message.run);

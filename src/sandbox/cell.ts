@@ -27,6 +27,9 @@ const MAX_KEPT_CHARACTERS = 64 * 1024;
 /** What a thread makes of garbage is little; by itself V8 would hold 4 MB more of it in each. */
 const YOUNG_MIB = 2;
 
+/** Of a task after which the sandbox keeps its state. */
+const NOT_RESET: ResetReport = { local_bytes: 0, dirty_pages: 0, reset_ms: 0 };
+
 type Listener = (message: FromSandbox) => void;
 
 /** The component that runs in a cell, as its dispatcher attends to it. */
@@ -114,6 +117,17 @@ export class SandboxCell {
     return this.#attend(listener);
   }
 
+  /** Puts a sandbox that kept its state back to its image; it is idle then. @throws SandboxDied */
+  restore(): Promise<ResetReport> {
+    this.send({ type: "restore" });
+    return this.#attend(() => undefined);
+  }
+
+  /** The Python code that runs gets a signal, where it next looks for one. */
+  signal(number: number): void {
+    this.#exchange.store(this.slot, SLOT.signal, number);
+  }
+
   /** Hears a component that the sandbox of slot `caller` called here, as `run` does. */
   adopt(caller: number, listener: Listener): Promise<ResetReport> {
     this.#exchange.pass(this.slot, OWNER.calledBy + caller, OWNER.dispatcher);
@@ -147,8 +161,13 @@ export class SandboxCell {
       const { over, listener } = this.#attended;
       if (message.type !== "reset") listener(message);
       const report = message.type === "reset" ? message.report : message.type === "ended" ? message.reset : undefined;
-      if (!report) continue;
+      const kept = message.type === "ended" && message.kept === true;
+      if (!report && !kept) continue;
       this.#attended = undefined;
+      if (!report) {
+        over.resolve(NOT_RESET);
+        continue;
+      }
       this.#exchange.pass(this.slot, OWNER.dispatcher, OWNER.idle);
       over.resolve(report);
     }

@@ -24,6 +24,8 @@ export const SLOT = {
   answer: 5,
   /** Bytes in the mailbox. */
   length: 6,
+  /** A signal's number for the Python code that runs there. */
+  signal: 7,
 } as const;
 type Word = (typeof SLOT)[keyof typeof SLOT];
 
@@ -98,6 +100,11 @@ export class Exchange {
   /** Sleeps while the slot's wake word is `seen`, so look at it first, then for work, then sleep. */
   sleep(slot: number, seen: number, timeout_ms: number = Number.POSITIVE_INFINITY): void {
     Atomics.wait(this.#words, slot * SLOT_WORDS + SLOT.wake, seen, timeout_ms);
+  }
+
+  /** The word as a buffer of one, which Python's interpreter looks at between instructions. */
+  signalBuffer(slot: number): Int32Array {
+    return this.#words.subarray(slot * SLOT_WORDS + SLOT.signal, slot * SLOT_WORDS + SLOT.signal + 1);
   }
 
   owner(slot: number): number {

@@ -10,7 +10,7 @@ export interface RegionUse {
 }
 
 /** First START word: what the guest is asked to do. */
-export const ENTRY_KIND = { component: 0, entry: 1, load: 2, parse: 3 } as const;
+export const ENTRY_KIND = { component: 0, entry: 1, load: 2, parse: 3, session: 4 } as const;
 export type EntryKind = (typeof ENTRY_KIND)[keyof typeof ENTRY_KIND];
 
 export interface Mount {
@@ -53,8 +53,10 @@ export interface RunTask {
   readonly payload: Uint8Array;
   readonly regions: readonly RegionUse[];
   readonly settings: RunSettings;
-  /** For `load`: where to write the pages that differ from the base. */
+  /** For `load` and `session`: where to write the pages that differ from the base. */
   readonly deltaPath?: string;
+  /** The sandbox is not put back to its image afterwards. */
+  readonly keep?: boolean;
 }
 
 export type WorkerTask =
@@ -145,6 +147,8 @@ export type FromSandbox =
       readonly at_ms: number;
       /** The sandbox is pristine again already, and this the component's last message. */
       readonly reset?: ResetReport;
+      /** The sandbox keeps its state, and this is the last message of this task. */
+      readonly kept?: boolean;
     }
   /** The last of a component: the sandbox is pristine again. */
   | { readonly type: "reset"; readonly report: ResetReport };
@@ -161,6 +165,8 @@ export type ToSandbox =
     }
   /** Everything that the component waited for is there, and it has a CPU again. */
   | { readonly type: "resume" }
+  /** A sandbox that kept its state is put back to its image. */
+  | { readonly type: "restore" }
   | { readonly type: "split"; readonly n: number };
 
 /** Milliseconds on a clock that all threads of a machine share, fractions kept. */

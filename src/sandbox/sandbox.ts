@@ -202,6 +202,7 @@ export class Sandbox {
     for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
       const message = got.message as ToSandbox;
       if (message.type === "run") return { task: message, caller: NOBODY };
+      if (message.type === "restore") this.#post({ type: "reset", report: this.#reset() });
       if (message.type === "joined") releaseAll(message.regions);
     }
     return undefined;
@@ -235,6 +236,7 @@ export class Sandbox {
     delete this.#decoders.stderr;
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
+    if (task.keep) this.#hearSignals();
     const result = this.#execute(task);
     const cpu_ms = store.threadCpuMs() - cpu_start_ms;
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
@@ -253,6 +255,11 @@ export class Sandbox {
       this.#post({ ...ended, reset: this.#reset() });
       return;
     }
+    if (task.keep && result.outcome !== "died") {
+      this.#task = undefined;
+      this.#post({ ...ended, kept: true });
+      return;
+    }
     this.#post(ended);
     if (caller !== NOBODY && !this.#answered) {
       this.#exchange.store(caller, SLOT.answer, ANSWER.elsewhere);
@@ -260,6 +267,14 @@ export class Sandbox {
     }
     if (result.outcome === "died") throw new SandboxDied(result.report.message);
     this.#post({ type: "reset", report: this.#reset() });
+  }
+
+  /** Until the reset: the word that says so is in the sandbox's memory. */
+  #hearSignals(): void {
+    const { module } = this.#shell;
+    this.#exchange.store(this.#slot, SLOT.signal, 0);
+    module.Py_EmscriptenSignalBuffer = this.#exchange.signalBuffer(this.#slot);
+    module.HEAPU8[module._Py_EMSCRIPTEN_SIGNAL_HANDLING] = 1;
   }
 
   close(): void {
@@ -277,7 +292,8 @@ export class Sandbox {
     if (this.#shell.module.__sandloom.aborted)
       return died("SandboxDied", "the interpreter aborted", { component: task.name });
     if (task.deltaPath !== undefined && this.#outcome?.outcome === "returned") {
-      fillHoles(this.#shell.module, { large: false });
+      // A session goes on after its snapshot: its heap stays as it is.
+      if (task.kind === ENTRY_KIND.load) fillHoles(this.#shell.module, { large: false });
       this.#memory.writeDelta(task.deltaPath, Math.max(heapEnd(this.#shell.module), store.imageInfo(task.image).bytes));
     }
     if (!this.#answered) {

@@ -162,6 +162,9 @@ export function replay(o: Replay = {}): Api & { options: RunOptions[]; compiledA
       const close = async (): Promise<void> => void api.closed++;
       return {
         image_bytes,
+        createSandbox: async () => {
+          throw new Error("no sandbox was recorded");
+        },
         close,
         [Symbol.asyncDispose]: close,
         async compile(app) {

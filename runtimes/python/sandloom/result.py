@@ -12,6 +12,11 @@ def document(value, out):
     return _Writer(out).convert(value, "result", 0)
 
 
+def plain(value):
+    """The JSON value for a result that needs no file."""
+    return _Writer(None).convert(value, "the value", 0)
+
+
 class _Writer:
     def __init__(self, out):
         self._out = out
@@ -51,10 +56,10 @@ class _Writer:
                 return self._number(float(value), path)
             if isinstance(value, np.str_):
                 return str(value)
-            if type(value) is np.ndarray:
+            if type(value) is np.ndarray and self._out is not None:
                 return self._array(np, value, path)
         pd = sys.modules.get("pandas")
-        if pd is not None and type(value) in (pd.DataFrame, pd.Series):
+        if pd is not None and self._out is not None and type(value) in (pd.DataFrame, pd.Series):
             return self._frame(pd, value)
         name = type(value).__name__
         raise ResultNotJson(f"{path} is a {name}, which is no JSON value: {_ADVICE.get(name, 'return plain data, an array or a frame')}")

@@ -9,12 +9,13 @@ import importlib.machinery
 import importlib.util
 import json
 import linecache
+import os
 import sys
 
 from sandloom_compiler import parse
 
 from . import device as _device
-from . import exceptions, globals_guard, lowlevel
+from . import exceptions, globals_guard, lowlevel, session
 from .device import PAIR, RAISE, RESULT, START, WORD, Device, FdTransport
 
 WORLD = "sandbox"
@@ -86,16 +87,23 @@ def forget_application():
 
 
 def run_task():
-    """A task of the host that is no component: START's first word is 2 (load an application) or 3 (parse sources)."""
+    """A task of the host that is no component: START's first word is 2 (load an application), 3 (parse sources) or 4 (a session's)."""
     device = Device(FdTransport())
     try:
         start = device.call(START)
-        kind, name_bytes = PAIR.unpack_from(start)
-        text = str(start[PAIR.size + name_bytes + 2 * WORD.size :], "utf-8")
+        kind, at = PAIR.unpack_from(start)
+        at += PAIR.size
+        (env_bytes,) = WORD.unpack_from(start, at)
+        at += WORD.size
+        if env_bytes:
+            os.environ.update(json.loads(str(start[at : at + env_bytes], "utf-8")))
+        text = str(start[at + env_bytes + WORD.size :], "utf-8")
         if kind == 2:
             load_application(json.loads(text))
             freeze()
             answer = "{}"
+        elif kind == 4:
+            answer = json.dumps(session.carry_out(json.loads(text)), allow_nan=False)
         else:
             answer = parse.parse_files(text)
         device.send(RESULT, body=WORD.pack(0) + answer.encode())

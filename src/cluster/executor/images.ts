@@ -1,5 +1,6 @@
 /** The heap images that an executor has open: the base, and the applications that ran last. */
 import { existsSync } from "node:fs";
+import { BASE } from "./protocol.ts";
 import { type OpenedImage, store } from "../../fabric/store.ts";
 import { BadImage, InternalError } from "../../graph/errors.ts";
 
@@ -9,9 +10,6 @@ import { BadImage, InternalError } from "../../graph/errors.ts";
  */
 const OPEN_LIMIT_BYTES = 512 * 1024 * 1024;
 const OPEN_LIMIT = 1024;
-/** The name under which the base stands among the applications' hashes. */
-export const BASE = "";
-
 export class Images {
   readonly #basePath: string;
   readonly #baseHash: () => Promise<string>;

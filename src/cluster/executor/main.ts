@@ -6,7 +6,9 @@ import { Exchange } from "../../sandbox/exchange.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
-import { BASE, Images } from "./images.ts";
+import { Images } from "./images.ts";
+import { BASE } from "./protocol.ts";
+import { Sessions } from "./sessions.ts";
 import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
 
 // A terminal's Ctrl-C reaches every process of the group: what it means is the cluster's decision.
@@ -39,6 +41,8 @@ const exchange = new Exchange();
 const firstCell = new SandboxCell(0, exchange);
 const parts = loadParts(basePrefix);
 const dispatcher = new Dispatcher({ parts, images, exchange, cpus: options.cpus, send });
+
+const sessions = new Sessions(dispatcher.pool, images, send);
 
 async function boot(): Promise<void> {
   const { pool } = dispatcher;
@@ -83,6 +87,18 @@ async function handle(message: ToExecutor): Promise<void> {
       );
       return reply(message.request, parsed);
     }
+    case "session-open": {
+      await sessions.open(message.session, message.application, message.limits, message.environment);
+      return reply(message.request, "{}");
+    }
+    case "session-task":
+      return reply(message.request, await sessions.run(message.session, message));
+    case "session-interrupt":
+      sessions.interrupt(message.session);
+      return;
+    case "session-close":
+      await sessions.close(message.session, message.busy);
+      return reply(message.request, "{}");
     case "stats": {
       const { regions, accounts, used_bytes } = store.storeStats();
       const { fds, mappings, pss_bytes } = store.processMemory();

@@ -3,7 +3,8 @@ import { InternalError } from "../../graph/errors.ts";
 import { SandboxCell } from "../../sandbox/cell.ts";
 import type { Exchange } from "../../sandbox/exchange.ts";
 import type { ShellParts } from "../../sandbox/shell/parts.ts";
-import { BASE, type Images } from "./images.ts";
+import type { Images } from "./images.ts";
+import { BASE } from "./protocol.ts";
 
 export interface PoolEvents {
   made(cell: SandboxCell, ms: number): void;

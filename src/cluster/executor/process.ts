@@ -114,6 +114,7 @@ export class ExecutorProcess {
       case "stuck":
         this.#child.kill("SIGKILL");
         return;
+      case "session-output":
       case "events":
       case "ended":
         this.onMessage(message);

@@ -48,6 +48,9 @@ export interface ExecutorOptions {
   readonly sandboxes: number;
 }
 
+/** The name under which the base stands among the applications' hashes. */
+export const BASE = "";
+
 /** The `request` of a failure to start. */
 export const BOOT_REQUEST = -1;
 
@@ -65,7 +68,27 @@ export type ToExecutor =
   | { readonly type: "parse"; readonly request: number; readonly document: string }
   | ({ readonly type: "run" } & RunRequest)
   | { readonly type: "cancel"; readonly run: string; readonly error: ErrorReport }
+  | {
+      readonly type: "session-open";
+      readonly request: number;
+      readonly session: string;
+      readonly application: string;
+      readonly limits: SessionLimits;
+      readonly environment?: string;
+    }
+  | {
+      readonly type: "session-task";
+      readonly request: number;
+      readonly session: string;
+      readonly document: string;
+      readonly timeout_ms: number;
+      readonly deltaPath?: string;
+    }
+  | { readonly type: "session-interrupt"; readonly session: string }
+  | { readonly type: "session-close"; readonly request: number; readonly session: string; readonly busy: boolean }
   | { readonly type: "stats"; readonly request: number };
+
+export type SessionLimits = Pick<Limits, "heap_bytes" | "output_bytes" | "message_bytes" | "file_bytes">;
 
 export interface ExecutorStats {
   readonly regions: number;
@@ -89,6 +112,12 @@ export type FromExecutor =
       readonly error?: ErrorReport;
       readonly splits: Readonly<Record<string, number>>;
       readonly usage: Usage;
+    }
+  | {
+      readonly type: "session-output";
+      readonly session: string;
+      readonly stream: "stdout" | "stderr";
+      readonly text: string;
     }
   /** A thread does not end: the process must. */
   | { readonly type: "stuck" };

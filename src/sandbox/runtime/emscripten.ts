@@ -107,6 +107,9 @@ export interface EmscriptenModule {
   _malloc(bytes: number): number;
   _free(pointer: number): void;
   _PyRun_SimpleString(source: number): number;
+  /** Where the interpreter reads the number of a signal, if the byte at the address below is 1. */
+  Py_EmscriptenSignalBuffer?: Int32Array;
+  readonly _Py_EMSCRIPTEN_SIGNAL_HANDLING: number;
   __sandloom: Internals;
   __rawExports?: WebAssembly.Exports;
   /** Length of the function table once main is linked; set while a base image is built. */
