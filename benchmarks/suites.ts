@@ -2,7 +2,7 @@
 import type { Row } from "./bench.ts";
 import { rows as hostingRows } from "./hosting/rows.ts";
 import { rows as mainRows } from "./main/rows.ts";
-import { cpythonVersions } from "./peers/cpython.ts";
+import { CPython } from "./peers/cpython.ts";
 import type { Peer } from "./peers/peer.ts";
 import { startPeers } from "./peers/start.ts";
 import type { Workspace } from "./workspace.ts";
@@ -31,6 +31,6 @@ export const suites: Readonly<Record<"main" | "hosting", Suite>> = {
   hosting: {
     rows: hostingRows,
     // A row starts what it needs: a peer that waits beside another row's server would take from its CPUs.
-    start: async ({ root }) => ({ peers: [], missing: [], versions: cpythonVersions(root) }),
+    start: async ({ root }) => ({ peers: [], missing: [], versions: new CPython(root).versions }),
   },
 };

@@ -7,8 +7,6 @@ import { deploy, invocationOf } from "./server.ts";
 
 /** A sandbox is put back within this, and so nobody's trial meets what another's left to be done. */
 const SETTLE_MS = 3;
-/** After a deployment: its image is written, and what compiled it is put back. */
-const DEPLOYED_SETTLE_MS = 50;
 
 export interface Answering extends Contender {
   /** Of the rounds that count. */
@@ -29,19 +27,19 @@ export function emptyRoute(connection: Connection): Contender {
   };
 }
 
-/** Someone who answers to POST requests, at the path of the round. */
+/** Someone who runs a handler for whoever asks over HTTP. */
 export function answering(
   name: string,
   connection: Connection,
   handler: Handler,
-  request: (round: number) => Buffer | Promise<Buffer>,
+  request: (round: number) => Buffer,
 ): Answering {
   const answers: Answer[] = [];
   return {
     name,
     answers,
     trial: async (round: number): Promise<number> => {
-      const bytes = await request(round);
+      const bytes = request(round);
       const answer = await connection.ask(bytes);
       expectAnswered(answer, handler, round, name);
       if (round >= 0) answers.push(answer);
@@ -58,29 +56,29 @@ export const warm = (connection: Connection, handler: Handler): Answering =>
 /** Another function for each: its text differs, so that it has an image of its own. */
 const another = (handler: Handler, name: string): string => `${handler.source}\n# The function ${name}.\n`;
 
-/** A function that was deployed just before: its image is open in the executor, and no sandbox has it mapped. */
-export const justDeployed = (connection: Connection, handler: Handler): Answering =>
-  answering(`${handler.shown}, just deployed`, connection, handler, async (round) => {
-    const name = `${handler.name}-new-${round < 0 ? "warm" : "round"}-${Math.abs(round)}`;
-    await deploy(connection, name, another(handler, name));
-    await sleep(DEPLOYED_SETTLE_MS);
-    return invocationOf(name, handler.event(round));
-  });
-
-/**
- * A function that was deployed before many others and was never invoked: its image is in the page cache, and the executor, which
- * keeps some images open, has to open it again.
- */
-export async function deployedLongAgo(
+/** Deploys functions that are never invoked here. @returns their names */
+export async function deployMany(
   connection: Connection,
   handler: Handler,
   count: number,
-): Promise<Answering & { readonly name: string }> {
-  const names = Array.from({ length: count }, (_, i) => `${handler.name}-old-${i}`);
+  of: string,
+): Promise<string[]> {
+  const names = Array.from({ length: count }, (_, i) => `${handler.name}-${of}-${i}`);
   for (const name of names) await deploy(connection, name, another(handler, name));
-  return answering(`${handler.shown}, deployed long ago`, connection, handler, (round) => {
-    const name = names.shift();
-    if (name === undefined) throw new Error("more rounds than functions");
-    return invocationOf(name, handler.event(round));
+  return names;
+}
+
+/** Another of these functions for each trial: none was ever invoked, and so no sandbox has its image mapped. */
+export function firstInvocations(
+  name: string,
+  connection: Connection,
+  handler: Handler,
+  functions: { readonly names: readonly string[]; readonly version?: number },
+): Answering {
+  const names = [...functions.names];
+  return answering(name, connection, handler, (round) => {
+    const next = names.shift();
+    if (next === undefined) throw new Error(`${name}: more rounds than functions`);
+    return invocationOf(next, handler.event(round), functions.version);
   });
 }

@@ -1,6 +1,6 @@
 /** One invocation at a time, each in a pristine sandbox: what it takes beside what our HTTP server takes for nothing at all. */
 import { type Bench, figure, type Figure, type Row, takeTurns } from "../bench.ts";
-import { startWarmPool } from "../peers/cpython.ts";
+import { CPython } from "../peers/cpython.ts";
 import { Connection, requestOf } from "./connection.ts";
 import { answering, emptyRoute, warm } from "./contenders.ts";
 import { appsFolder, type Handler, numpy, pandas } from "./handlers.ts";
@@ -25,7 +25,7 @@ export const invokePandas: Row = {
 
 async function measure(bench: Bench, row: string, handler: Handler, bounds: Bounds): Promise<Figure[]> {
   await using server = await openServer(bench);
-  await using pool = await startWarmPool(bench.workspace.root, appsFolder);
+  await using pool = await new CPython(bench.workspace.root).startPool(appsFolder);
   const connection = await server.connect();
   await deploy(connection, handler.name, handler.source);
   const ours = warm(connection, handler);

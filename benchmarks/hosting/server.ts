@@ -11,6 +11,8 @@ import { type Answer, Connection, requestOf } from "./connection.ts";
 /** What the command itself takes on a machine with so many CPUs. */
 const WORKERS = 2 * CPUS;
 const READY_DEADLINE_MS = 60_000;
+/** A server is ready when it has one sandbox: the others are made after it, in about 50 ms each. */
+const SANDBOXES_MS = 1000;
 const STOP_DEADLINE_MS = 10_000;
 const KEPT_CHARS = 4000;
 
@@ -70,10 +72,10 @@ export async function startServer(bench: Bench, dataDir: string): Promise<Server
   }
 }
 
-/** A server that has its sandboxes. */
-export async function openServer(bench: Bench): Promise<Server> {
-  const folder = dataFolder(bench);
-  const remove = folder[Symbol.dispose].bind(folder);
+/** A server that has all its sandboxes and, without a data folder of its own, nothing deployed. */
+export async function openServer(bench: Bench, dataDir?: string): Promise<Server> {
+  const folder = dataDir === undefined ? dataFolder(bench) : { path: dataDir, [Symbol.dispose]: () => undefined };
+  const remove = (): void => folder[Symbol.dispose]();
   let server: Server | undefined;
   try {
     const started = (server = await startServer(bench, folder.path));
@@ -83,6 +85,7 @@ export async function openServer(bench: Bench): Promise<Server> {
       if (performance.now() > deadline) throw new Error("the server did not become ready");
       await sleep(10);
     }
+    await sleep(SANDBOXES_MS);
     return {
       url: started.url,
       connect: started.connect,
@@ -105,8 +108,9 @@ export async function deploy(connection: Connection, name: string, text: string,
   expectEqual(answer.status, 201, `deploying ${name} (${answer.body})`);
 }
 
-export const invocationOf = (name: string, event: string): Buffer =>
-  requestOf("POST", `/v1/functions/${name}/invocations`, event);
+/** Of the last version, if none is named. */
+export const invocationOf = (name: string, event: string, version?: number): Buffer =>
+  requestOf("POST", `/v1/functions/${name}/invocations${version === undefined ? "" : `?version=${version}`}`, event);
 
 async function firstLine(child: ChildProcess): Promise<string> {
   let text = "";

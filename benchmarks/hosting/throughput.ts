@@ -1,6 +1,6 @@
 /** Invocations in a second, with several in flight: clients that each ask again as soon as they are answered. */
 import { type Contender, expectEqual, figure, type Figure, type Row, takeTurns } from "../bench.ts";
-import { startWarmPool } from "../peers/cpython.ts";
+import { CPython } from "../peers/cpython.ts";
 import { CPUS } from "../peers/start.ts";
 import { Connection, requestOf } from "./connection.ts";
 import { appsFolder, expectAnswered, numpy } from "./handlers.ts";
@@ -14,7 +14,7 @@ export const throughput: Row = {
 
   async measure(bench): Promise<Figure[]> {
     await using server = await openServer(bench);
-    await using pool = await startWarmPool(bench.workspace.root, appsFolder);
+    await using pool = await new CPython(bench.workspace.root).startPool(appsFolder);
     await deploy(await server.connect(), numpy.name, numpy.source);
     const connections = await Promise.all(Array.from({ length: IN_FLIGHT }, () => server.connect()));
     const toPool = await Promise.all(Array.from({ length: IN_FLIGHT }, () => Connection.open(pool.url)));

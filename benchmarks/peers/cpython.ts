@@ -9,70 +9,110 @@ import { CPUS, threads } from "./start.ts";
 interface Hello {
   readonly url: string;
 }
+interface Call {
+  readonly folder: string;
+  /** A module of the folder, with `main`. */
+  readonly module: string;
+  /** JSON. */
+  readonly event: string;
+}
 
 const START_DEADLINE_MS = 60_000;
 const CALL_DEADLINE_MS = 60_000;
+const VERBOSE_BYTES = 64 * 2 ** 20;
 
-/** The set-up puts NumPy and pandas for the system's Python there. */
-const environment = (root: string): NodeJS.ProcessEnv => ({
-  ...process.env,
-  ...threads,
-  PYTHONPATH: join(root, ".sandloom", "cpython"),
-});
+/**
+ * As fast as CPython can start here. The interpreter itself: `python3` may be a script that looks for it (pyenv's takes 50 ms). And
+ * with bytecode that it may write and that nobody else touched: where the packages' own is out of date, every process would compile
+ * them again, which takes three times as long as importing them.
+ */
+export class CPython {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly #executable: string;
+  readonly #env: NodeJS.ProcessEnv;
 
-/** A warm pool; `folder` holds the modules that it is asked for, by POST to their names. */
-export async function startWarmPool(root: string, folder: string): Promise<AsyncDisposable & Hello> {
-  const script = fileURLToPath(new URL("cpython_http.py", import.meta.url));
-  // A process group of its own: the pool's processes end with it, whatever happens.
-  const child = spawn("python3", [script, String(CPUS), folder], {
-    env: environment(root),
-    stdio: ["pipe", "pipe", "inherit"],
-    detached: true,
-  });
-  const done = atExit(() => killGroup(child));
-  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  const stop = async (): Promise<void> => {
-    killGroup(child);
-    await closed;
-    done();
-  };
-  try {
-    const { url } = JSON.parse(await firstLine(child, START_DEADLINE_MS)) as Hello;
-    return { url, [Symbol.asyncDispose]: stop };
-  } catch (error) {
-    await stop();
-    throw error;
+  constructor(root: string) {
+    const { PYTHONDONTWRITEBYTECODE: _, ...inherited } = process.env;
+    this.#env = {
+      ...inherited,
+      ...threads,
+      // The set-up puts NumPy and pandas for the system's Python there.
+      PYTHONPATH: join(root, ".sandloom", "cpython"),
+      PYTHONPYCACHEPREFIX: join(root, ".sandloom", "bench", "pycache"),
+    };
+    const program = "import json, platform, sys\nprint(json.dumps([sys.executable, platform.python_version()]))";
+    const { stdout, status } = spawnSync("python3", ["-c", program], { encoding: "utf8", env: this.#env });
+    if (status !== 0) throw new Error("there is no python3 to compare with");
+    const [executable, version] = JSON.parse(stdout) as [string, string];
+    this.#executable = executable;
+    this.versions = { CPython: version };
   }
-}
 
-/** A process that imports the module, calls it on one event and prints the answer. @returns the answer, and when it was there */
-export async function callInProcess(
-  root: string,
-  { folder, module, event }: { folder: string; module: string; event: string },
-): Promise<{ answer: string; ms: number }> {
-  const program = `import json, sys\nsys.path.insert(0, sys.argv[1])\nfrom ${module} import main\nprint(json.dumps(main(json.loads(sys.argv[2]))), flush=True)`;
-  const env = environment(root);
-  const started = performance.now();
-  const child = spawn("python3", ["-c", program, folder, event], { env, stdio: ["ignore", "pipe", "inherit"] });
-  const done = atExit(() => child.kill("SIGKILL"));
-  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  try {
-    const answer = await firstLine(child, CALL_DEADLINE_MS);
-    const ms = performance.now() - started;
-    // Its end is not timed, but nobody else's trial meets it.
-    await closed;
-    return { answer, ms };
-  } finally {
-    child.kill("SIGKILL");
-    done();
+  /** A pool that is kept warm; `folder` holds the modules that it is asked for, by POST to their names. */
+  async startPool(folder: string): Promise<AsyncDisposable & Hello> {
+    const script = fileURLToPath(new URL("cpython_http.py", import.meta.url));
+    // A process group of its own: the pool's processes end with it, whatever happens.
+    const child = spawn(this.#executable, [script, String(CPUS), folder], {
+      env: this.#env,
+      stdio: ["pipe", "pipe", "inherit"],
+      detached: true,
+    });
+    const done = atExit(() => killGroup(child));
+    const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    const stop = async (): Promise<void> => {
+      killGroup(child);
+      await closed;
+      done();
+    };
+    try {
+      const { url } = JSON.parse(await firstLine(child, START_DEADLINE_MS)) as Hello;
+      return { url, [Symbol.asyncDispose]: stop };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
   }
-}
 
-/** What the table says of it. */
-export function cpythonVersions(root: string): Record<string, string> {
-  const program = "import json, platform\nprint(json.dumps({'CPython': platform.python_version()}))";
-  const { stdout, status } = spawnSync("python3", ["-c", program], { encoding: "utf8", env: environment(root) });
-  return status === 0 ? (JSON.parse(stdout) as Record<string, string>) : {};
+  /**
+   * A process that imports the module, calls it on one event and prints the answer; {@link prepare} comes first.
+   * @returns the answer, and when it was there
+   */
+  async callInProcess({ folder, module, event }: Call): Promise<{ answer: string; ms: number }> {
+    const program = `import json, sys\nsys.path.insert(0, sys.argv[1])\nfrom ${module} import main\nprint(json.dumps(main(json.loads(sys.argv[2]))), flush=True)`;
+    const started = performance.now();
+    const child = spawn(this.#executable, ["-c", program, folder, event], {
+      env: this.#env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const done = atExit(() => child.kill("SIGKILL"));
+    const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    try {
+      const answer = await firstLine(child, CALL_DEADLINE_MS);
+      const ms = performance.now() - started;
+      // Its end is not timed, but nobody else's trial meets it.
+      await closed;
+      return { answer, ms };
+    } finally {
+      child.kill("SIGKILL");
+      done();
+    }
+  }
+
+  /** Writes the bytecode of what a module imports. @throws if it is not used then: such a peer would be slow by our own doing */
+  prepare({ folder, module }: Omit<Call, "event">): void {
+    const program = `import sys\nsys.path.insert(0, sys.argv[1])\nimport ${module}`;
+    const options = { encoding: "utf8", env: this.#env } as const;
+    const { status, stderr } = spawnSync(this.#executable, ["-c", program, folder], options);
+    if (status !== 0) throw new Error(`CPython cannot import ${module}:\n${stderr}`);
+    // It quotes the path of bytecode that it reads, and not that of a source that it compiles.
+    const again = spawnSync(this.#executable, ["-v", "-c", program, folder], {
+      ...options,
+      maxBuffer: VERBOSE_BYTES,
+    });
+    const compiled = /^# code object from [^'\n].*\/(numpy|pandas)\/.*$/m.exec(again.stderr);
+    if (again.status !== 0 || compiled)
+      throw new Error(`CPython compiles at each start: ${compiled?.[0] ?? again.stderr}`);
+  }
 }
 
 async function firstLine(child: ChildProcess, deadline_ms: number): Promise<string> {
