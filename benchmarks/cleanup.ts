@@ -4,7 +4,7 @@ const pending = new Set<() => void>();
 
 /** Calls `clean` when this process exits, an interrupt included. @returns what calls it off, when its work is done. */
 export function atExit(clean: () => void): () => void {
-  if (pending.size === 0) listen();
+  if (!listening) listen();
   pending.add(clean);
   return () => void pending.delete(clean);
 }
@@ -12,7 +12,6 @@ export function atExit(clean: () => void): () => void {
 let listening = false;
 
 function listen(): void {
-  if (listening) return;
   listening = true;
   process.on("exit", () => {
     for (const clean of pending) clean();

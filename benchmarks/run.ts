@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "./bench.ts";
+import { atExit } from "./cleanup.ts";
 import { load, machine } from "./machine.ts";
 import { type Result, tableText } from "./report.ts";
 import { type Suite, suites } from "./suites.ts";
@@ -46,6 +47,7 @@ if (unknown !== undefined) {
 
 const say = (line: string): void => console.error(`[bench] ${line}`);
 const workspace = await openWorkspace(say);
+atExit(() => workspace.dispose());
 const load_before = load();
 const started = await suite.start(workspace, { all: flags.peers, say });
 const bench: Bench = { quick: flags.quick, workspace, peers: started.peers, say };
