@@ -3,7 +3,7 @@ import { type Contender, figure, type Figure, type Row, takeTurns } from "../ben
 import { CPython } from "../peers/cpython.ts";
 import { callInPyodide } from "../peers/pyodide.ts";
 import { wheelDirectory } from "../../src/sandbox/runtime/paths.ts";
-import { deployMany, firstInvocations } from "./contenders.ts";
+import { deployMany, firstInvocations, spaced } from "./contenders.ts";
 import { appsFolder, expectAnswer, type Handler, numpy, pandas } from "./handlers.ts";
 import { openServer } from "./server.ts";
 
@@ -25,7 +25,7 @@ export const againstCpython: Row = {
     for (const handler of [numpy, pandas]) {
       const names = await deployMany(connection, handler, turns.warmups + turns.rounds + pyodideTurns.rounds, "first");
       python.prepare({ folder: appsFolder, module: handler.module });
-      const ours = firstInvocations(handler.shown, connection, handler, { names });
+      const ours = spaced(firstInvocations(handler.shown, connection, handler, { names }));
       trials.push({ ours, theirs: cpythonPeer(python, handler), at_least: AT_LEAST[handler.name] });
     }
     const values = await takeTurns<Contender>(

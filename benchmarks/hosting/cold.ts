@@ -1,6 +1,6 @@
 /** A function that no sandbox has mapped: those that are free have other images. */
 import { type Bench, figure, type Figure, type Row, takeTurns } from "../bench.ts";
-import { deployMany, emptyRoute, firstInvocations } from "./contenders.ts";
+import { deployMany, emptyRoute, firstInvocations, spaced } from "./contenders.ts";
 import { type Handler, numpy, pandas } from "./handlers.ts";
 import { dataFolder, deploy, openServer } from "./server.ts";
 
@@ -18,18 +18,20 @@ export const cold: Row = {
     const olds = await olderVersions(bench, data.path, count);
     await using server = await openServer(bench, data.path);
     const connection = await server.connect();
-    const empty = emptyRoute(await server.connect());
+    const empty = spaced(emptyRoute(await server.connect()));
     const trials = [];
     for (const { handler, names } of olds) {
       const open = { names: await deployMany(connection, handler, count, "first") };
       trials.push(
-        { handler, contender: firstInvocations(handler.shown, connection, handler, open) },
+        { handler, contender: spaced(firstInvocations(handler.shown, connection, handler, open)) },
         {
           handler,
-          contender: firstInvocations(`${handler.shown}, image not open in the executor`, connection, handler, {
-            names,
-            version: 1,
-          }),
+          contender: spaced(
+            firstInvocations(`${handler.shown}, image not open in the executor`, connection, handler, {
+              names,
+              version: 1,
+            }),
+          ),
         },
       );
     }

@@ -13,6 +13,40 @@ export interface Answering extends Contender {
   readonly answers: readonly Answer[];
 }
 
+/** One request a turn, and after it a pause. */
+export const spaced = (contender: Contender): Contender => ({
+  name: contender.name,
+  trial: async (round: number): Promise<number> => {
+    const ms = await contender.trial(round);
+    await sleep(SETTLE_MS);
+    return ms;
+  },
+});
+
+export interface Burst extends Contender {
+  /** Every request of the rounds that count. */
+  readonly each: readonly number[];
+}
+
+/** Several requests a turn, one as soon as the one before was answered, and after them a pause. @returns their mean, a turn */
+export function burst(contender: Contender, size: number): Burst {
+  const each: number[] = [];
+  return {
+    name: contender.name,
+    each,
+    trial: async (round: number): Promise<number> => {
+      let sum = 0;
+      for (let i = 0; i < size; i++) {
+        const ms = await contender.trial(round * size + (round < 0 ? -i : i));
+        if (round >= 0) each.push(ms);
+        sum += ms;
+      }
+      await sleep(SETTLE_MS);
+      return sum / size;
+    },
+  };
+}
+
 /** The empty route of our own server: what HTTP and Node take, whatever is asked. */
 export function emptyRoute(connection: Connection): Contender {
   const request = requestOf("GET", "/health");
@@ -21,7 +55,6 @@ export function emptyRoute(connection: Connection): Contender {
     trial: async (): Promise<number> => {
       const { status, ms } = await connection.ask(request);
       expectEqual(status, 200, "the empty route");
-      await sleep(SETTLE_MS);
       return ms;
     },
   };
@@ -43,7 +76,6 @@ export function answering(
       const answer = await connection.ask(bytes);
       expectAnswered(answer, handler, round, name);
       if (round >= 0) answers.push(answer);
-      await sleep(SETTLE_MS);
       return answer.ms;
     },
   };
