@@ -13,10 +13,12 @@ export interface Bench {
   readonly say: (line: string) => void;
 }
 
-/** `bound` in the figure's unit; the p50 is held against it. */
+/** `bound` in the figure's unit. */
 export interface Target {
   readonly bound: number;
   readonly met: boolean;
+  /** The bound is a lower one: more is better. */
+  readonly at_least?: true;
 }
 
 export interface Figure {
@@ -25,7 +27,9 @@ export interface Figure {
   readonly what: string;
   readonly unit: string;
   readonly summary: Summary;
+  /** The p50 is held against it. */
   readonly target?: Target;
+  readonly target_p99?: Target;
   /** Against each peer of the same rounds: the median of ours / theirs. */
   readonly ratios?: Readonly<Record<string, number>>;
   /** The measurements themselves, round by round. */
@@ -65,10 +69,14 @@ export interface Shown {
   readonly unit?: string;
   /** Upper bound of the p50. */
   readonly bound?: number;
+  /** Lower bound of the p50. */
+  readonly at_least?: number;
+  /** Upper bound of the p99. */
+  readonly bound_p99?: number;
   readonly peers?: ReadonlyMap<string, readonly number[]>;
 }
 
-export function figure(row: string, { what, values, unit = "ms", bound, peers }: Shown): Figure {
+export function figure(row: string, { what, values, unit = "ms", bound, at_least, bound_p99, peers }: Shown): Figure {
   const summary = summarize(values);
   return {
     row,
@@ -77,6 +85,10 @@ export function figure(row: string, { what, values, unit = "ms", bound, peers }:
     summary,
     values,
     ...(bound === undefined ? {} : { target: { bound, met: summary.p50 <= bound } }),
+    ...(at_least === undefined
+      ? {}
+      : { target: { bound: at_least, met: summary.p50 >= at_least, at_least: true as const } }),
+    ...(bound_p99 === undefined ? {} : { target_p99: { bound: bound_p99, met: summary.p99 <= bound_p99 } }),
     ...(peers
       ? { ratios: Object.fromEntries([...peers].map(([name, theirs]) => [name, pairedRatio(values, theirs)])) }
       : {}),

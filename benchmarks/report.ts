@@ -1,5 +1,5 @@
 /** The table that a person reads. */
-import type { Figure } from "./bench.ts";
+import type { Figure, Target } from "./bench.ts";
 import type { Machine } from "./machine.ts";
 
 export interface Result {
@@ -45,19 +45,28 @@ export function tableText(result: Result, titles: ReadonlyMap<string, string>): 
   return [...lines, "", ...aboutText(result)].join("\n");
 }
 
-function cells({ what, unit, summary, target, ratios }: Figure): string[] {
+function cells({ what, unit, summary, target, target_p99, ratios }: Figure): string[] {
   const { n, min, p50, p99, max } = summary;
   return [
     `  ${what}`,
     ...[p50, p99, min, max].map(number),
     String(n),
     unit,
-    target ? `<= ${number(target.bound)}` : "",
-    target ? (target.met ? "met" : "MISSED") : "",
+    [target ? boundText(target) : "", target_p99 ? `p99 ${boundText(target_p99)}` : ""].filter(Boolean).join(", "),
+    metText(target, target_p99),
     Object.entries(ratios ?? {})
       .map(([peer, ratio]) => `${number(ratio)} x ${peer}`)
       .join(", "),
   ];
+}
+
+const boundText = ({ bound, at_least }: Target): string => `${at_least ? ">=" : "<="} ${number(bound)}`;
+
+function metText(target: Target | undefined, target_p99: Target | undefined): string {
+  if (!target && !target_p99) return "";
+  const missed = [target?.met === false ? ["p50"] : [], target_p99?.met === false ? ["p99"] : []].flat();
+  if (missed.length === 0) return "met";
+  return target_p99 ? `MISSED (${missed.join(", ")})` : "MISSED";
 }
 
 function aboutText({ machine, load_before, load_after, peers, quick, not_measured }: Result): string[] {

@@ -1,20 +1,24 @@
-/** `npm run bench -- main [--peers] [--quick] [--only ROW,ROW] [--json FILE]`: see README.md in this folder. */
+/** `npm run bench -- SUITE [--peers] [--quick] [--only ROW,ROW] [--json FILE]`: see README.md in this folder. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "./bench.ts";
+import { atExit } from "./cleanup.ts";
 import { load, machine } from "./machine.ts";
-import { rows } from "./main/rows.ts";
-import { startPeers } from "./peers/start.ts";
 import { type Result, tableText } from "./report.ts";
+import { type Suite, suites } from "./suites.ts";
 import { openWorkspace } from "./workspace.ts";
 
-const USAGE = `npm run bench -- main [--peers] [--quick] [--only ROW,ROW] [--json FILE]
+const named = (list: readonly { name: string }[]): string => list.map(({ name }) => name).join(", ");
+const USAGE = `npm run bench -- SUITE [--peers] [--quick] [--only ROW,ROW] [--json FILE]
 
-  --peers   also measure Ray and Dask, in a virtual environment of the benchmark's own
-  --quick   a smoke run of less than a minute: no figure of it is worth keeping
-  --only    some rows: ${rows.map(({ name }) => name).join(", ")}
-  --json    also write the result to FILE (it always goes to .sandloom/bench/main.json)`;
+  SUITE     main: runs of components; hosting: functions over HTTP
+  --peers   main: also measure Ray and Dask, in a virtual environment of the benchmark's own
+  --quick   a smoke run of about a minute: no figure of it is worth keeping
+  --only    some rows
+              main: ${named(suites.main.rows)}
+              hosting: ${named(suites.hosting.rows)}
+  --json    also write the result to FILE (it always goes to .sandloom/bench/SUITE.json)`;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -26,18 +30,26 @@ const { values: flags, positionals } = parseArgs({
     help: { type: "boolean", short: "h", default: false },
   },
 });
-const chosen = flags.only?.split(",") ?? rows.map(({ name }) => name);
-const unknown = chosen.find((name) => !rows.some((row) => row.name === name));
-if (flags.help || positionals.length !== 1 || positionals[0] !== "main" || unknown !== undefined) {
-  if (unknown !== undefined) console.error(`there is no row ${unknown}\n`);
+const [name = ""] = positionals;
+if (flags.help || positionals.length !== 1 || !(name === "main" || name === "hosting")) {
   console.error(USAGE);
   process.exit(flags.help ? 0 : 2);
+}
+const suite: Suite = suites[name];
+const { rows } = suite;
+const chosen = flags.only?.split(",") ?? rows.map((row) => row.name);
+const unknown = chosen.find((one) => !rows.some((row) => row.name === one));
+if (unknown !== undefined) {
+  console.error(`there is no row ${unknown}\n`);
+  console.error(USAGE);
+  process.exit(2);
 }
 
 const say = (line: string): void => console.error(`[bench] ${line}`);
 const workspace = await openWorkspace(say);
+atExit(() => workspace.dispose());
 const load_before = load();
-const started = await startPeers(workspace, { all: flags.peers, say });
+const started = await suite.start(workspace, { all: flags.peers, say });
 const bench: Bench = { quick: flags.quick, workspace, peers: started.peers, say };
 const figures: Figure[] = [];
 try {
@@ -57,12 +69,15 @@ const result: Result = {
   machine: machine(),
   load_before,
   load_after: load(),
-  peers: Object.assign({}, ...started.peers.map(({ versions }) => versions)) as Record<string, string>,
+  peers: started.versions,
   not_measured: started.missing,
   figures,
 };
-for (const file of [join(workspace.folder, "main.json"), ...(flags.json === undefined ? [] : [resolve(flags.json)])]) {
+for (const file of [
+  join(workspace.folder, `${name}.json`),
+  ...(flags.json === undefined ? [] : [resolve(flags.json)]),
+]) {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(result)}\n`);
 }
-console.log(tableText(result, new Map(rows.map(({ name, title }) => [name, title]))));
+console.log(tableText(result, new Map(rows.map((row) => [row.name, row.title]))));

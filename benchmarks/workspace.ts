@@ -10,8 +10,8 @@ export interface Workspace {
   readonly folder: string;
   /** A cache with the base images of the usual one and applications of its own: those are deleted at the end. */
   readonly cacheDir: string;
-  /** Path of a program of `main/apps`. */
-  readonly app: (name: string) => string;
+  /** Path of a program in the folder `apps` of a suite, `main` if none is named. */
+  readonly app: (name: string, suite?: string) => string;
   readonly dispose: () => void;
 }
 
@@ -30,7 +30,7 @@ export async function openWorkspace(say: (line: string) => void): Promise<Worksp
     root,
     folder,
     cacheDir,
-    app: (name) => fileURLToPath(new URL(`./main/apps/${name}.py`, import.meta.url)),
+    app: (name, suite = "main") => fileURLToPath(new URL(`./${suite}/apps/${name}.py`, import.meta.url)),
     dispose: () => rmSync(cacheDir, { recursive: true, force: true }),
   };
 }

@@ -16,10 +16,11 @@ export interface Runner extends AsyncDisposable {
   run<T>(event: unknown): Promise<Finished<T>>;
 }
 
-export async function openRunner(bench: Bench, program: string): Promise<Runner> {
+/** `program`: its name in the folder `apps` of the suite. */
+export async function openRunner(bench: Bench, program: string, suite = "main"): Promise<Runner> {
   const { cacheDir, app } = bench.workspace;
   const cluster: Cluster = await createCluster({ cacheDir, cpus: CPUS, onProgress: (line) => bench.say(line) });
-  const compiled = await cluster.compile(app(program));
+  const compiled = await cluster.compile(app(program, suite));
   return {
     run: async <T>(event: unknown): Promise<Finished<T>> => {
       const started = performance.now();

@@ -17,7 +17,11 @@ interface Options {
 }
 
 /** One thread each for NumPy's own pools: the contenders have the same two CPUs, shared out by their schedulers. */
-const threads = { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" };
+export const threads: Readonly<Record<string, string>> = {
+  OMP_NUM_THREADS: "1",
+  OPENBLAS_NUM_THREADS: "1",
+  MKL_NUM_THREADS: "1",
+};
 
 export async function startPeers(
   workspace: Workspace,

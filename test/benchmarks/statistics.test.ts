@@ -25,6 +25,19 @@ describe("quantiles", () => {
   });
 });
 
+describe("a figure's targets", () => {
+  test("are an upper bound of the p50, a lower one, and an upper one of the p99", () => {
+    const values = [1, 1, 1, 9];
+    const shown = { what: "w", values };
+    expect(figure("row", { ...shown, bound: 1, bound_p99: 5 })).toMatchObject({
+      target: { bound: 1, met: true },
+      target_p99: { bound: 5, met: false },
+    });
+    expect(figure("row", { ...shown, at_least: 2 }).target).toEqual({ bound: 2, met: false, at_least: true });
+    expect(figure("row", { ...shown, at_least: 1 }).target?.met).toBe(true);
+  });
+});
+
 test("a summary of one value is that value", () => {
   expect(summarize([7])).toEqual({ n: 1, min: 7, p50: 7, p99: 7, max: 7 });
 });
