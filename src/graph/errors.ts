@@ -86,6 +86,8 @@ export const ComponentLimitExceeded: ErrorClass = define("ComponentLimitExceeded
 export const OutputLimitExceeded: ErrorClass = define("OutputLimitExceeded");
 /** The sandbox ended (interpreter dead, worker gone): the component with it. */
 export const SandboxDied: ErrorClass = define("SandboxDied");
+/** A new sandbox's guest could reach what it must not: `details.open` lists it. The sandbox is not used. */
+export const SandboxNotSealed: ErrorClass = define("SandboxNotSealed");
 /** The executor process ended; its runs with it. */
 export const ExecutorDied: ErrorClass = define("ExecutorDied");
 /** An image in the cache is damaged: `details.image` is `base` or an application's hash. It is built again. */

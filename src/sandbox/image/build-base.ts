@@ -174,6 +174,13 @@ function nameSlots(module: EmscriptenModule, loaded: readonly Loaded[], mainTabl
 }
 
 /** Moves the break over the window, so that no allocator ever hands out an address in it. */
+/** What main calls of the host, by name: as functions that it imports, and as slots of its table. */
+function importsOf(importSlots: readonly (readonly [number, string, string])[]): string[] {
+  const main = new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm")));
+  const imported = WebAssembly.Module.imports(main).filter(({ kind }) => kind === "function");
+  return [...new Set([...imported.map(({ name }) => name), ...importSlots.map(([, name]) => name)])];
+}
+
 function reserveWindow(module: EmscriptenModule): number {
   const pointer = module._emscripten_get_sbrk_ptr();
   const words = (): Uint32Array => new Uint32Array(module.HEAPU8.buffer);
@@ -290,6 +297,7 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
     entryAddress,
     taskAddress,
     randomStates,
+    imports: importsOf(importSlots),
     mainTableStart,
     mainTableEnd,
     tableLength: inner.wasmTable.length,

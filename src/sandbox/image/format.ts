@@ -1,7 +1,7 @@
 /** What is recorded beside a heap image, so that a shell can be made that fits it (docs/sandboxes.md tells how and why). */
 
 /** Raised whenever a recorded field changes its meaning. */
-export const IMAGE_FORMAT = 3;
+export const IMAGE_FORMAT = 4;
 
 export interface SideModule {
   readonly name: string;
@@ -36,6 +36,8 @@ export interface BaseImage {
   readonly taskAddress: number;
   /** Mersenne twisters that every component gets anew: address of the words, address of the position. */
   readonly randomStates: readonly (readonly [words: number, position: number])[];
+  /** Functions that main imports, and those that its table has. */
+  readonly imports: readonly string[];
   readonly mainTableStart: number;
   readonly mainTableEnd: number;
   readonly tableLength: number;

@@ -4,6 +4,7 @@
  */
 import { InternalError } from "../../graph/errors.ts";
 import type { EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
+import { Seal } from "../realm/seal.ts";
 import { evaluateGlue } from "../runtime/glue.ts";
 import { freezeRoot, packFileSystem, packInFile, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
 import { guestEnvironment, installFiles } from "./guest-root.ts";
@@ -56,6 +57,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
   const { create, script } = evaluateGlue(parts.glue, parts.glueCache ? new Uint8Array(parts.glueCache) : undefined);
   const errorMark = Symbol("error");
   let scratch: ScratchFolders | undefined;
+  let seal: Seal | undefined;
   const module = await create({
     noImageDecoding: true,
     noAudioDecoding: true,
@@ -70,7 +72,13 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       throw thrown;
     },
     API: {
-      config: { jsglobals: {}, env: { ...guestEnvironment }, packages: [], BUILD_ID: "", stdin: undefined },
+      config: {
+        jsglobals: Object.freeze(Object.create(null)),
+        env: { ...guestEnvironment },
+        packages: [],
+        BUILD_ID: "",
+        stdin: undefined,
+      },
       runtimeEnv: { IN_NODE: true, IN_NODE_ESM: true, IN_BROWSER: false },
       lockFilePromise: Promise.resolve({
         info: { abi_version: "2026_0", arch: "wasm32", platform: "emscripten_5_0_3", python: "3.14.0" },
@@ -93,6 +101,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       imports: { env: Record<string, unknown> },
       done: (i: WebAssembly.Instance, m: WebAssembly.Module) => void,
     ) => {
+      seal = new Seal(imports.env, new Set(parts.record.imports));
       imports.env["Jsv_GetError_import"] = () => errorMark;
       imports.env["JsvError_Check"] = (value: unknown) => value === errorMark;
       done(new WebAssembly.Instance(parts.main, imports as unknown as WebAssembly.Imports), parts.main);
@@ -104,6 +113,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     throw new RangeError(`linear memory cannot grow to ${record.image_bytes} bytes`);
   const linker = new Linker(module, parts);
   linker.link();
+  (seal as unknown as Seal).close(module);
   const files = scratch as unknown as ScratchFolders;
   const fs = module.FS;
 

@@ -1,0 +1,91 @@
+/** Seals a shell: its guest gets the imports of the list and no others, and a shell of which that is not so serves nobody. */
+import { SandboxNotSealed } from "../../graph/errors.ts";
+import type { EmscriptenModule } from "../runtime/emscripten.ts";
+import { SITE_PACKAGES } from "../shell/guest-root.ts";
+import { GUEST_IMPORTS, REFUSED_BY_ANSWER } from "./guest-imports.ts";
+
+type Imports = Record<string, unknown>;
+
+/** Thrown through the guest, which ends with it. */
+class Refused extends Error {}
+
+export class Seal {
+  #closed = false;
+  /** Every function that the glue offers. */
+  readonly #host = new Set<unknown>();
+
+  /**
+   * Takes out of `env` what is not on the list; what the interpreter was linked against, and what its table has a place for, is refused
+   * from {@link close} on: the constructors of the interpreter, which run before that, use some. Side modules, dlsym and ctypes look
+   * symbols up in the same object.
+   */
+  constructor(env: Imports, needed: ReadonlySet<string>) {
+    for (const [name, given] of Object.entries(env)) {
+      this.#host.add(given);
+      if (typeof given !== "function" || GUEST_IMPORTS.has(name)) continue;
+      if (needed.has(name)) env[name] = this.#refusalOf(name, given as (...args: unknown[]) => unknown);
+      else delete env[name];
+    }
+  }
+
+  /** From now on the guest is what calls. @throws SandboxNotSealed if something that must be shut is open */
+  close(module: EmscriptenModule): void {
+    this.#closed = true;
+    refuseLibraries(module);
+    this.#check(module);
+  }
+
+  #check(module: EmscriptenModule): void {
+    // Beside the host's, what the modules of the sandbox export to each other stands there.
+    const open = Object.entries(module.__sandloom.wasmImports)
+      .filter(([name, value]) => typeof value === "function" && this.#host.has(value) && !GUEST_IMPORTS.has(name))
+      .map(([name]) => `import ${name}`);
+    if (makesCode()) open.push("code generation from strings");
+    if (loadsLibraries(module)) open.push("loading of libraries");
+    if (open.length === 0) return;
+    const shown = open.slice(0, 10).join(", ");
+    throw new SandboxNotSealed(`this sandbox is not sealed, and serves nobody: ${shown}`, { open });
+  }
+
+  #refusalOf(name: string, given: (...args: unknown[]) => unknown): object {
+    const answer = REFUSED_BY_ANSWER[name];
+    const refusal = (...args: unknown[]): unknown => {
+      if (!this.#closed) return given(...args);
+      if (answer !== undefined) return answer;
+      throw new Refused(`it called ${name}, which no guest may`);
+    };
+    // The linker asks for it where it makes table entries.
+    Object.assign(refusal, { sig: (given as { sig?: string }).sig });
+    return refusal;
+  }
+}
+
+/** What the wheels brought, in a file system that no guest can write: the one place from which libraries are loaded. */
+const LIBRARIES = `${SITE_PACKAGES}/`;
+
+/** A library from elsewhere would be code of the guest's own, linked against the host. */
+function refuseLibraries(module: EmscriptenModule): void {
+  module.__moduleFor = (name) => {
+    if (name.startsWith(LIBRARIES) && !name.includes("/../")) return undefined;
+    throw new Refused(`${name} is none of the image's libraries, and no other is loaded`);
+  };
+}
+
+function makesCode(): boolean {
+  try {
+    return (Reflect.construct(Function, ["return 1"]) as () => number)() === 1;
+  } catch {
+    return false;
+  }
+}
+
+function loadsLibraries(module: EmscriptenModule): boolean {
+  return ["/tmp/probe.so", `${LIBRARIES}../../../tmp/probe.so`].some((name) => {
+    try {
+      module.__moduleFor?.(name);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
