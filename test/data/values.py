@@ -103,6 +103,7 @@ FRAMES = {
     "dates with missing": lambda: pd.DataFrame({"at": pd.to_datetime(["2020-02-29 12:00", None, "1969-07-20 00:00"])}),
     "dates in seconds": lambda: pd.DataFrame({"at": pd.Series(np.array(["2020-01-01", "NaT"], "M8[s]"))}),
     "time zone": lambda: pd.DataFrame({"at": pd.date_range("2020-03-28", periods=4, tz="UTC")}),
+    "time zone of a place": lambda: pd.DataFrame({"at": pd.date_range("2020-03-28", periods=4, tz="Europe/Berlin")}),
     "fixed offset": lambda: pd.DataFrame({"at": pd.to_datetime(["2020-01-01T00:00:00+05:30"])}),
     "time spans": lambda: pd.DataFrame({"d": pd.to_timedelta([1, None, 86400], unit="s")}),
     "strings": lambda: pd.DataFrame({"s": ["a", "", "ü€😀", "long " * 50]}),

@@ -5,8 +5,13 @@ export const SITE_PACKAGES = "/lib/python3.14/site-packages";
 const STDLIB = "/lib/python314.zip";
 const FIXED_MTIME = 1.7e12;
 
-/** The hash seed is part of the image; fixed here, so that two builds of one base have the same layout. */
-export const guestEnvironment: Readonly<Record<string, string>> = { PYTHONHASHSEED: "0", HOME: "/home/pyodide" };
+export const guestEnvironment: Readonly<Record<string, string>> = {
+  HOME: "/home/pyodide",
+  // Part of the image; fixed here, so that two builds of one base have the same layout.
+  PYTHONHASHSEED: "0",
+  // The time zone database: pytz brings one, and the wheel tzdata would be a second.
+  PYTHONTZPATH: `${SITE_PACKAGES}/pytz/zoneinfo`,
+};
 
 /** Puts the standard library (one shared buffer, no copy) and the folders in place. */
 export function installFiles(module: EmscriptenModule, stdlib: Uint8Array): void {
