@@ -163,6 +163,53 @@ ctypes.CDLL(folder + '/../../../tmp/evil3.so')
 return 'CANARY loaded'`,
   ],
   [
+    "a side module of its own bytes under a library's name",
+    `${SIDE_MODULE}
+import ctypes, glob, os, sys, numpy
+loaded = {getattr(m, '__file__', None) for m in list(sys.modules.values())}
+name = [p for p in sorted(glob.glob(os.path.dirname(numpy.__file__) + '/**/*.so', recursive=True)) if p not in loaded][0]
+module = b'\\0asm\\1\\0\\0\\0' + dylink(0) + sec(1, u(1) + bytes([0x60]) + u(0) + u(1) + bytes([0x7f])) + sec(3, u(1) + u(0)) + sec(7, u(1) + nm('own') + bytes([0]) + u(0)) + sec(10, u(1) + vec(u(0) + bytes([0x41, 7, 0x0b])))
+own = ctypes.create_string_buffer(module, len(module))
+handle = ctypes.create_string_buffer(36 + 256)
+ctypes.memmove(ctypes.addressof(handle) + 36, name.encode(), len(name))
+for at, value in ((28, ctypes.addressof(own)), (32, len(module))): ctypes.c_uint32.from_buffer(handle, at).value = value
+libc = ctypes.CDLL(None)
+libc._dlopen_js.argtypes = [ctypes.c_uint32]
+libc._dlsym_js.argtypes = [ctypes.c_uint32] * 3
+libc._dlsym_js.restype = ctypes.c_uint32
+libc._dlopen_js(ctypes.addressof(handle))
+symbol, index = ctypes.create_string_buffer(b'own'), ctypes.c_uint32()
+place = libc._dlsym_js(ctypes.addressof(handle), ctypes.addressof(symbol), ctypes.addressof(index))
+return 'CANARY %r' % ctypes.CFUNCTYPE(ctypes.c_int)(place)() if place else ''`,
+  ],
+  [
+    "a library's name that is a property of every object",
+    `import ctypes
+for name in ('__proto__', 'constructor', 'toString', 'hasOwnProperty'):
+    for mode in (0, ctypes.RTLD_GLOBAL):
+        try: ctypes.CDLL(name, mode)
+        except OSError: continue
+        return 'CANARY ' + name
+return ''`,
+  ],
+  [
+    "a symbol's name that is a property of every object",
+    `import ctypes
+for name in ('__proto__', 'constructor', 'toString', '__defineGetter__'):
+    try: getattr(ctypes.CDLL(None), name + '')
+    except AttributeError: continue
+    if name not in dir(ctypes.CDLL): return 'CANARY ' + name
+return ''`,
+  ],
+  [
+    "whether the host has a file, by what a library's loading says",
+    `import ctypes
+def told(name):
+    try: ctypes.CDLL(name)
+    except OSError as e: return str(e).replace(name, '')
+return 'CANARY' if told('HOST/canary.txt') != told('HOST/nothing.txt') or told('HOST') != told('HOST/nothing.txt') else ''`,
+  ],
+  [
     "a side module over a library's name",
     `import os, shutil, numpy, ctypes
 path = numpy._core._multiarray_umath.__file__

@@ -26,6 +26,8 @@ export class Seal {
       if (needed.has(name)) env[name] = this.#refusalOf(name, given as (...args: unknown[]) => unknown);
       else delete env[name];
     }
+    // Symbols are looked up in it by name, and `constructor` is none of them.
+    Object.setPrototypeOf(env, null);
   }
 
   /** From now on the guest is what calls. @throws SandboxNotSealed if something that must be shut is open */
@@ -63,10 +65,14 @@ export class Seal {
 /** What the wheels brought, in a file system that no guest can write: the one place from which libraries are loaded. */
 const LIBRARIES = `${SITE_PACKAGES}/`;
 
-/** A library from elsewhere would be code of the guest's own, linked against the host. */
+/**
+ * A library from elsewhere would be code of the guest's own, linked against the host; and what the guest's file system does not have,
+ * the glue would look for in the host's.
+ */
 function refuseLibraries(module: EmscriptenModule): void {
-  module.__moduleFor = (name) => {
-    if (name.startsWith(LIBRARIES) && !name.includes("/../")) return undefined;
+  module.__admitLibrary = (name) => {
+    if (Object.hasOwn(module.LDSO.loadedLibsByName, name)) return;
+    if (name.startsWith(LIBRARIES) && !name.includes("/../") && module.FS.analyzePath(name).exists) return;
     throw new Refused(`${name} is none of the image's libraries, and no other is loaded`);
   };
 }
@@ -80,9 +86,16 @@ function makesCode(): boolean {
 }
 
 function loadsLibraries(module: EmscriptenModule): boolean {
-  return ["/tmp/probe.so", `${LIBRARIES}../../../tmp/probe.so`].some((name) => {
+  const names = [
+    "/tmp/probe.so",
+    "__proto__",
+    "constructor",
+    `${LIBRARIES}probe.so`,
+    `${LIBRARIES}../../../tmp/probe.so`,
+  ];
+  return names.some((name) => {
     try {
-      module.__moduleFor?.(name);
+      module.__admitLibrary?.(name);
       return true;
     } catch {
       return false;

@@ -121,7 +121,9 @@ export interface EmscriptenModule {
   __tableReserve?: (base: number, count: number) => number;
   __tableJournal?: [object, number][];
   __onLibrary?: (name: string, memoryBase: number, metadata: DylinkMetadata, tableBase: number) => void;
-  __moduleFor?: (name: string) => WebAssembly.Module | undefined;
+  __beforeTableSet?: (slot: number) => void;
+  /** Throws for a library that the guest may not load. */
+  __admitLibrary?: (name: string) => void;
 }
 
 const WASM_PAGE_BYTES = 65536;

@@ -48,9 +48,24 @@ const patches: readonly Patch[] = [
     to: "functionsInTableMap.set(func,ret);Module.__tableJournal?.push([func,ret]);return ret}",
   },
   {
-    why: "side modules are compiled once a process",
-    from: "var module=binary instanceof WebAssembly.Module?binary:new WebAssembly.Module(binary);",
-    to: "var module=binary instanceof WebAssembly.Module?binary:(Module.__moduleFor?.(libName)??new WebAssembly.Module(binary));",
+    why: "journal of table slots that are written, for the reset: ctypes' callbacks go into whichever slot the guest names",
+    from: "setWasmTableEntry=(idx,func)=>{wasmTable.set(idx,func);",
+    to: "setWasmTableEntry=(idx,func)=>{Module.__beforeTableSet?.(idx);wasmTable.set(idx,func);",
+  },
+  {
+    why: "a library is admitted before anything is looked up, or read, by a name that the guest gave",
+    from: "libName=PATH.normalize(libName);var dso=LDSO.loadedLibsByName[libName];",
+    to: "libName=PATH.normalize(libName);Module.__admitLibrary?.(libName);var dso=LDSO.loadedLibsByName[libName];",
+  },
+  {
+    why: "a library's bytes are those of its file: the guest could name one, and point to others in its memory",
+    from: "if(data&&dataSize){var libData",
+    to: "if(data&&dataSize&&!Module.__admitLibrary){var libData",
+  },
+  {
+    why: "tables by names of the guest have no prototype: `__proto__` would be the realm's own",
+    from: "LDSO={loadedLibsByName:{},loadedLibsByHandle:{},",
+    to: "LDSO={loadedLibsByName:{__proto__:null},loadedLibsByHandle:{__proto__:null},",
   },
   {
     why: "linear memory has our bound",
