@@ -90,8 +90,11 @@ export function patchedGlue(): string {
   }
   source = unsignedAddresses(source);
   source = source.replaceAll("import.meta.url", "__url").replaceAll("await import(", "await __import(");
-  return `(function(__url,__import){${source}\nreturn _createPyodideModule})`;
+  return `(function(__url,__import,${HELD.join()}){${source}\nreturn _createPyodideModule})`;
 }
+
+/** Globals that the glue uses while a guest runs. It holds them itself: in a sandbox's realm they are deleted (realm/lock.ts). */
+const HELD = ["WebAssembly", "performance", "crypto", "TextDecoder"] as const;
 
 /**
  * A sandbox's heap lies behind its window, above 2 GiB, where an address as a signed number is negative. Emscripten's own code is
@@ -123,6 +126,11 @@ export function evaluateGlue(source: string, cache?: Uint8Array): { create: Crea
     ...(cache ? { cachedData: cache } : {}),
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
-  const outer = script.runInThisContext() as (url: string, load: (name: string) => Promise<unknown>) => CreateModule;
-  return { create: outer("file:///pyodide.asm.mjs", (name) => import(name)), script };
+  const outer = script.runInThisContext() as (
+    url: string,
+    load: (name: string) => Promise<unknown>,
+    ...held: unknown[]
+  ) => CreateModule;
+  const held = HELD.map((name) => globalThis[name]);
+  return { create: outer("file:///pyodide.asm.mjs", (name) => import(name), ...held), script };
 }

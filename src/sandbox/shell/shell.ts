@@ -2,6 +2,7 @@
  * A shell: Pyodide's main module and all side modules instantiated in this thread, with no image mapped. No bootstrap of
  * Pyodide runs: whatever it would have done in memory is in the image.
  */
+import { Buffer } from "node:buffer";
 import { InternalError } from "../../graph/errors.ts";
 import type { EmscriptenFs, EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
 import { Seal } from "../realm/seal.ts";
@@ -107,6 +108,10 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       seal = new Seal(imports.env, new Set(parts.record.imports));
       imports.env["Jsv_GetError_import"] = () => errorMark;
       imports.env["JsvError_Check"] = (value: unknown) => value === errorMark;
+      // A map of handles, which none is put into: in the handles' table itself it would be the one object that leads anywhere.
+      imports.env["__hiwire_deduplicate_new"] = () => Object.freeze(Object.create(null));
+      // The guest's own, which its files belong to; the glue asks for the host's.
+      imports.env["__syscall_getuid32_js"] = () => 0;
       done(new WebAssembly.Instance(parts.main, imports as unknown as WebAssembly.Imports), parts.main);
       return {};
     },
