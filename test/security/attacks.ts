@@ -19,6 +19,23 @@ def sec(i, b): return bytes([i]) + vec(b)
 def dylink(size): return sec(0, nm('dylink.0') + bytes([1]) + vec(u(size) + u(0) + u(0) + u(0)))
 `;
 
+/** Objects of the interpreter's own types for JavaScript objects, made of memory: every word of one is the handle. */
+const FORGED = `
+import ctypes
+def _all(kind):
+    for sub in type.__subclasses__(kind):
+        yield sub
+        yield from _all(sub)
+kinds = [k for k in _all(object) if k.__name__ == 'JsProxy' and k.__basicsize__ == 48]
+def forged(handle):
+    words = (ctypes.c_uint32 * 32)(*[handle] * 32)
+    words[0], words[1] = 1 << 20, id(kinds[0])
+    found = ctypes.cast(ctypes.addressof(words), ctypes.py_object).value
+    globals()['kept'] = (words, found)
+    return found
+if not kinds: return 'CANARY there is nothing to forge'
+`;
+
 const JS = [
   ["js", "import js\nreturn 'CANARY %r' % js.process.pid"],
   ["__import__('js')", "return 'CANARY %r' % __import__('js').process.pid"],
@@ -67,22 +84,24 @@ const JS = [
 
 const CTYPES = [
   [
-    "a forged JsProxy handle",
-    `import ctypes, gc, pyodide.ffi as f
-kind = f.JsProxy
-found = []
-p = kind.__new__(kind)
-words = [ctypes.c_uint32.from_address(id(p) + 4 * i) for i in range(14)]
-for i in range(2, 14):
-    kept = words[i].value
-    for handle in range(1, 12):
-        words[i].value = handle
-        try:
-            names = dir(p)
-        except BaseException: continue
-        if 'globalThis' in names or 'config' in names or 'FS' in names: return 'CANARY %d' % handle
-    words[i].value = kept
-return ''`,
+    "a forged JsProxy",
+    `${FORGED}
+return 'CANARY %r' % forged(2).constructor`,
+  ],
+  [
+    "a forged JsProxy's names",
+    `${FORGED}
+return 'CANARY %r' % dir(forged(2))`,
+  ],
+  [
+    "a forged JsProxy of the first handle",
+    `${FORGED}
+return 'CANARY %r' % forged(1).process`,
+  ],
+  [
+    "a forged JsProxy that is called",
+    `${FORGED}
+return 'CANARY %r' % forged(3)('return 1')`,
   ],
   ["hiwire_get by dlsym", "import ctypes\nf = ctypes.CDLL(None).hiwire_get\nreturn 'CANARY %r' % f(1)"],
   ["JsvObject_New by dlsym", "import ctypes\nreturn 'CANARY %r' % ctypes.CDLL(None).JsvObject_New()"],
@@ -229,7 +248,7 @@ const PROCESS = [
   ["a thread", "import _thread\n_thread.start_new_thread(print, ())\nreturn 'CANARY'"],
   [
     "os.environ",
-    "import os\nreturn 'CANARY' if 'NODE_COMPILE_CACHE' in os.environ or '/usr/bin' in os.environ.get('PATH', '') else ''",
+    "import os\nown = {'HOME', 'PYTHONHASHSEED', 'PYTHONTZPATH', 'USER', 'LOGNAME', 'PATH', 'PWD', 'LANG', '_', 'PYTHONINSPECT', 'LD_LIBRARY_PATH'}\nreturn 'CANARY %r' % os.environ if set(os.environ) - own or 'CANARY' in str(os.environ) or os.environ['PATH'] != '/' or os.environ['_'] != 'python' else ''",
   ],
   ["standard input", "import sys\nreturn 'CANARY' if sys.stdin.read(1) else ''"],
 ] as const;

@@ -11,6 +11,7 @@ import { store } from "../../src/fabric/store.ts";
 import { SandboxCell } from "../../src/sandbox/cell.ts";
 import { Exchange } from "../../src/sandbox/exchange.ts";
 import { KEPT } from "../../src/sandbox/realm/lock.ts";
+import { reachedInRealm } from "./realm-attacks.ts";
 import { loadParts, type ShellParts } from "../../src/sandbox/shell/parts.ts";
 import { createShell } from "../../src/sandbox/shell/shell.ts";
 
@@ -22,6 +23,8 @@ export interface Found {
   readonly host: readonly string[];
   /** Functions that are neither ECMAScript's nor on the list of what a guest may call. */
   readonly others: readonly string[];
+  /** Attacks from within the realm that reached something (realm-attacks.ts). */
+  readonly reached: readonly string[];
 }
 
 interface Described {
@@ -115,6 +118,7 @@ async function look(parts: ShellParts, how: How): Promise<Found> {
       objects: seen.size,
       host: functions.flatMap(([object, path]) => (host.has(object) ? [`${path} is ${host.get(object)}`] : [])),
       others: functions.flatMap(([object, path]) => (own.has(object) || known.has(object) ? [] : [path])),
+      reached: reachedInRealm(),
     };
   };
   if (how === "open") return report(walk([["globalThis", globalThis]], { calls: false }), new Set());
@@ -150,14 +154,14 @@ async function look(parts: ShellParts, how: How): Promise<Found> {
 
 const failed = (error: unknown): Found => {
   const { code, details } = SandloomError.from(error).toReport();
-  return { error: { code, details }, objects: 0, host: [], others: [] };
+  return { error: { code, details }, objects: 0, host: [], others: [], reached: [] };
 };
 
 async function makeCell(prefix: string): Promise<never> {
   const MIB = 1024 * 1024;
   store.storeConfigure({ slab_bytes: 2 * MIB, capacity_bytes: 64 * MIB, idle_bytes: 0 });
   const { id } = await store.imageOpen(`${prefix}.img`, null);
-  let found: Found = { objects: 0, host: [], others: [] };
+  let found: Found = { objects: 0, host: [], others: [], reached: [] };
   try {
     await new SandboxCell(0, new Exchange()).make(await loadParts(prefix), id, { warm: true });
   } catch (error) {

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { EXECUTOR_FLAGS } from "../../src/cluster/executor/process.ts";
 import { ensureBase } from "../../src/sandbox/image/base.ts";
 import { cacheDirectory } from "../../src/sandbox/runtime/paths.ts";
+import { REALM_ATTACKS } from "./realm-attacks.ts";
 import type { Found } from "./realm.ts";
 
 let prefix = "";
@@ -36,6 +37,17 @@ describe("from what a guest may call, from Python's handles and from the realm",
     const found = await realm("open");
     expect(found.host.length).toBeGreaterThan(10);
     expect(found.others.length).toBeGreaterThan(500);
+  });
+});
+
+describe("who has got hold of a JavaScript object all the same", () => {
+  test("makes no code, finds nothing of Node's, and changes nothing that the host uses", async () => {
+    expect((await realm("sealed")).reached).toEqual([]);
+  });
+
+  test("would do all of it in a thread that is no sandbox", async () => {
+    const { reached } = await realm("open", ["--no-warnings"]);
+    expect(reached).toEqual(REALM_ATTACKS.map(([name]) => name));
   });
 });
 
