@@ -31,7 +31,7 @@ const PROCESS = nothing({ stdout: nothing({ writableLength: 0 }), stderr: nothin
 export function lockRealm(): void {
   const roots = intrinsics();
   keepAssignable(Object.prototype);
-  keepAssignable(Function.prototype);
+  keepAssignable(Function.prototype, ["constructor", "toString"]);
   for (const name of KEPT) {
     const value: unknown = Reflect.get(globalThis, name);
     if (typeof value === "function" && value.prototype instanceof Error) keepAssignable(value.prototype);
@@ -105,8 +105,8 @@ function intrinsics(): unknown[] {
  * A property that is frozen in a prototype cannot be assigned to in an object that inherits it ("override mistake"), and code does
  * that: an error gets a name, a folder a file called `toString`. As accessors they can.
  */
-function keepAssignable(prototype: object): void {
-  for (const key of Reflect.ownKeys(prototype)) {
+function keepAssignable(prototype: object, keys: readonly PropertyKey[] = Reflect.ownKeys(prototype)): void {
+  for (const key of keys) {
     const found = Object.getOwnPropertyDescriptor(prototype, key);
     if (!found?.configurable || !("value" in found)) continue;
     const { value, enumerable } = found as { value: unknown; enumerable: boolean };
