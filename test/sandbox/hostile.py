@@ -64,6 +64,26 @@ def bad(mode, x):
     if mode == "sparse file":
         with open("/tmp/x", "wb") as file:
             file.truncate(1 << 31)
+    if mode == "pipe":
+        _, end = os.pipe()
+        while True:
+            os.write(end, b"x" * 1_000_000)
+    if mode == "links":
+        for i in range(10**9):
+            os.symlink("x" * 4000, f"/tmp/{i}")
+    if mode == "synced mapping":
+        # As munmap does it, and at an offset that no mapping was made at.
+        file = os.open("/tmp/x", os.O_RDWR | os.O_CREAT)
+        sync = ctypes.CDLL(None)._msync_js
+        sync.argtypes = [ctypes.c_uint32, ctypes.c_uint32, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+        failed = sync(4096, 4096, 3, 1, file, 1 << 30)
+        if failed:
+            raise OSError(-failed, os.strerror(-failed))
+        return os.fstat(file).st_size
+    if mode == "terminal":
+        end = os.open("/dev/tty", os.O_WRONLY)
+        while True:
+            os.write(end, b"x" * 10_000)
     if mode == "small files":
         for i in range(10**9):
             open(f"/tmp/{i}", "w").close()

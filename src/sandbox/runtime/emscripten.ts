@@ -44,6 +44,7 @@ export interface EmscriptenFs {
   unmount(path: string): void;
   rmdir(path: string): void;
   chdir(path: string): void;
+  hashRemoveNode(node: FsNode): void;
   lookupPath(path: string, options?: { follow?: boolean; parent?: boolean }): { node: FsNode; path: string };
   open(path: string, flags: number): FsStream;
   readdir(path: string): string[];

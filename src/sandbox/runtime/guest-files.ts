@@ -18,6 +18,9 @@ const FILE_KIND = 0o170000;
 const FOLDER = 0o040000;
 const REGULAR = 0o100000;
 
+/** What a node itself holds, about. */
+const NODE_BYTES = 512;
+
 /** Fixed: a changing directory time would make importlib scan again. */
 const FIXED_MTIME = 1.7e12;
 
@@ -298,6 +301,14 @@ export class ScratchFolders {
     return this.#used_bytes;
   }
 
+  /** Counts bytes that the guest keeps in the host: @throws ErrnoError past the bound. */
+  charge(more_bytes: number): void {
+    if (more_bytes > 0 && this.#used_bytes + more_bytes > this.#limit_bytes())
+      throw new this.#module.FS.ErrnoError(ENOSPC);
+    this.#used_bytes += more_bytes;
+    this.#touched = true;
+  }
+
   /** Every file below a folder, copied. */
   files(folder: string): { path: string; bytes: Uint8Array }[] {
     const fs = this.#module.FS;
@@ -345,19 +356,22 @@ export class ScratchFolders {
         return work(...args);
       };
     };
-    const charge = (more_bytes: number): void => {
-      if (this.#used_bytes + more_bytes > this.#limit_bytes()) throw new fs.ErrnoError(ENOSPC);
-      this.#used_bytes += more_bytes;
-    };
+    const charge = (more_bytes: number): void => this.charge(more_bytes);
     const ops = { ...node.node_ops };
-    for (const name of ["unlink", "rmdir", "rename", "symlink"])
+    for (const name of ["unlink", "rmdir", "rename"])
       if (ops[name]) ops[name] = touching(ops[name] as (...args: unknown[]) => unknown);
+    const symlink = ops["symlink"] as ((parent: FsNode, name: string, target: string) => FsNode) | undefined;
+    if (symlink)
+      ops["symlink"] = (parent: FsNode, name: string, target: string): FsNode => {
+        charge(NODE_BYTES + target.length);
+        return symlink(parent, name, target);
+      };
     node.node_ops = {
       ...ops,
       ...(mknod
         ? {
             mknod: touching((parent: FsNode, name: string, mode: number, dev: number): FsNode => {
-              charge(512); // what a node itself holds, about
+              charge(NODE_BYTES);
               const made = mknod(parent, name, mode, dev);
               this.#bound(made);
               return made;
@@ -372,9 +386,17 @@ export class ScratchFolders {
     const write = node.stream_ops["write"] as
       | ((s: FsStream, b: Uint8Array, o: number, l: number, p: number, c?: boolean) => number)
       | undefined;
-    if (write)
+    const msync = node.stream_ops["msync"] as
+      | ((s: FsStream, b: Uint8Array, o: number, l: number, flags: number) => number)
+      | undefined;
+    if (write && msync)
       node.stream_ops = {
         ...node.stream_ops,
+        // Writes past the operation above.
+        msync: (s: FsStream, b: Uint8Array, o: number, length: number, flags: number): number => {
+          charge(Math.max(0, o + length - (s.node.usedBytes ?? 0)));
+          return msync(s, b, o, length, flags);
+        },
         write: (s: FsStream, b: Uint8Array, o: number, length: number, p: number): number => {
           charge(Math.max(0, p + length - (s.node.usedBytes ?? 0)));
           return write(s, b, o, length, p, false);

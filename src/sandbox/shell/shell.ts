@@ -8,6 +8,7 @@ import type { EmscriptenFs, EmscriptenModule, FileSystemType, FsStream } from ".
 import { Seal } from "../realm/seal.ts";
 import { evaluateGlue } from "../runtime/glue.ts";
 import { freezeRoot, packFileSystem, packInFile, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
+import { boundPipes } from "../runtime/pipes.ts";
 import { guestEnvironment, installFiles } from "./guest-root.ts";
 import { Linker, tableFiller } from "./linker.ts";
 import type { ShellParts } from "./parts.ts";
@@ -59,7 +60,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
   const errorMark = Symbol("error");
   let scratch: ScratchFolders | undefined;
   let seal: Seal | undefined;
-  const module = await create({
+  const module: EmscriptenModule = await create({
     noImageDecoding: true,
     noAudioDecoding: true,
     noWasmDecoding: false,
@@ -110,6 +111,8 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       imports.env["JsvError_Check"] = (value: unknown) => value === errorMark;
       // A map of handles, which none is put into: in the handles' table itself it would be the one object that leads anywhere.
       imports.env["__hiwire_deduplicate_new"] = () => Object.freeze(Object.create(null));
+      const pipe = imports.env["__syscall_pipe"] as (pointer: number) => number;
+      imports.env["__syscall_pipe"] = boundPipes(pipe, () => ({ module, files: scratch as unknown as ScratchFolders }));
       // The guest's own, which its files belong to; the glue asks for the host's.
       imports.env["__syscall_getuid32_js"] = () => 0;
       done(new WebAssembly.Instance(parts.main, imports as unknown as WebAssembly.Imports), parts.main);
