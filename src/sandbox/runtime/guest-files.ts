@@ -345,7 +345,6 @@ export class ScratchFolders {
 
   /** Wraps the operations that make or lengthen files, so that the bound holds in every node below. */
   #bound(node: FsNode): void {
-    const fs = this.#module.FS;
     const mknod = node.node_ops["mknod"] as
       | ((parent: FsNode, name: string, mode: number, dev: number) => FsNode)
       | undefined;
