@@ -5,7 +5,7 @@
 import { extname } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
-import { SandboxDied } from "../graph/errors.ts";
+import { type ErrorReport, SandboxDied, SandloomError } from "../graph/errors.ts";
 import { type Exchange, OWNER, SLOT } from "./exchange.ts";
 import type { FromSandbox, ResetReport, RunTask, ToSandbox, WorkerTask } from "./messages.ts";
 import type { ShellParts } from "./shell/parts.ts";
@@ -42,7 +42,7 @@ export class SandboxCell {
   readonly id: number;
   readonly slot: number;
   readonly #exchange: Exchange;
-  readonly #pool: Piscina<WorkerTask, void>;
+  readonly #pool: Piscina<WorkerTask, ErrorReport | undefined>;
   readonly #port: MessagePort;
   readonly #workerPort: MessagePort;
   readonly #abort = new AbortController();
@@ -92,12 +92,14 @@ export class SandboxCell {
     return this.#exchange.owner(this.slot) === OWNER.calledBy + slot;
   }
 
-  /** Makes the sandbox, and leaves it idle. */
+  /** Makes the sandbox, and leaves it idle. @throws SandboxNotSealed, and whatever else is wrong with it */
   async make(parts: ShellParts, image: number, options: { warm: boolean }): Promise<void> {
     const { buffer: exchange } = this.#exchange;
     const [slot, port, { warm }, { signal }] = [this.slot, this.#workerPort, options, this.#abort];
     const transferList = [port] as never;
-    await this.#pool.run({ type: "make", slot, exchange, parts, port, image, warm }, { transferList, signal });
+    const task: WorkerTask = { type: "make", slot, exchange, parts, port, image, warm };
+    const refused = await this.#pool.run(task, { transferList, signal });
+    if (refused) throw SandloomError.fromReport(refused);
     this.#pool.run({ type: "serve" }, { signal }).catch((error: unknown) => {
       this.#death =
         error instanceof SandboxDied ? error : new SandboxDied(error instanceof Error ? error.message : String(error));

@@ -1,4 +1,5 @@
 /** The binary frames between guest and host (docs/architecture.md, "Guest and host: one device file"). */
+import { Buffer } from "node:buffer";
 import type { ErrorReport } from "../graph/errors.ts";
 import type { RegionUse } from "./messages.ts";
 

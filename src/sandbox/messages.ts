@@ -1,4 +1,5 @@
 /** What the dispatcher and a sandbox's worker thread say to each other: one file, both ways. */
+import { performance } from "node:perf_hooks";
 import type { MessagePort } from "node:worker_threads";
 import type { ErrorReport } from "../graph/errors.ts";
 import type { ShellParts } from "./shell/parts.ts";

@@ -2,6 +2,9 @@
  * One sandbox: a shell in this thread, the linear memory's mappings, and the component that runs in it. Everything here is
  * synchronous while a component runs; what it waits for arrives on a port and is announced by a wake word.
  */
+import { Buffer } from "node:buffer";
+import { performance } from "node:perf_hooks";
+import { TextDecoder } from "node:util";
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { type ErrorReport, SandboxDied, WroteReadOnlyComponent } from "../graph/errors.ts";
 import { createSpace, type Space, store } from "../fabric/store.ts";
@@ -53,6 +56,8 @@ const MAX_DETACHED_BYTES = 1024 * 1024;
 /** The second finds what the first one made. */
 const WARM_RUNS = 2;
 const NOTHING: Uint8Array = new Uint8Array(0);
+/** Held: the realm of a sandbox has no globals but ECMAScript's (realm/lock.ts). */
+const { crypto } = globalThis;
 
 /** Thrown through the guest when its run was cancelled: the sandbox is discarded with it. */
 class CancelledInGuest extends Error {}

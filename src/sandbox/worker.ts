@@ -1,21 +1,29 @@
 /** A worker thread's entry: holds one sandbox. Piscina calls it to make the sandbox, and then once to serve. */
 import { enableCompileCache } from "node:module";
 import { workerData } from "node:worker_threads";
+import type { ErrorReport } from "../graph/errors.ts";
 import type { WorkerTask } from "./messages.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 // A thread does not inherit the process's cache of compiled sources, and what is imported before it is there is not in it.
 enableCompileCache(workerData as string | undefined);
 // No top-level await: Piscina could then load this file only by generating code, which the process forbids.
-const sandboxModule = import("./sandbox.ts");
+// All of it now: when the sandbox is made, its realm is locked, and nothing more can be imported.
+const modules = Promise.all([import("./sandbox.ts"), import("../graph/errors.ts")]);
 
 let sandbox: Sandbox | undefined;
 
-export default async function handle(task: WorkerTask): Promise<void> {
+/** Why the sandbox could not be made; undefined if it was. An error that crosses threads as it is loses its name. */
+export default async function handle(task: WorkerTask): Promise<ErrorReport | undefined> {
   if (task.type === "make") {
-    sandbox = await (await sandboxModule).Sandbox.make(task);
-    return;
+    const [{ Sandbox }, { SandloomError }] = await modules;
+    try {
+      sandbox = await Sandbox.make(task);
+      return undefined;
+    } catch (error) {
+      return SandloomError.from(error).toReport();
+    }
   }
   if (!sandbox) throw new Error("this worker has no sandbox yet");
-  sandbox.serve();
+  return sandbox.serve();
 }

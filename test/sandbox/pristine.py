@@ -4,6 +4,7 @@ import atexit
 import builtins
 import ctypes
 import decimal
+import fcntl
 import gc
 import glob
 import importlib
@@ -46,6 +47,7 @@ def attempts():
         "open files": lambda: [os.open("/tmp", os.O_RDONLY) for _ in range(5)],
         "closed standard input": lambda: os.close(0),
         "duplicated output": lambda: os.dup2(1, 30),
+        "flags of open files": lambda: [fcntl.fcntl(fd, fcntl.F_SETFL, 0x40000) for fd in (1, 2)],
         "half a character": lambda: os.write(1, "\u20ac".encode()[:2]),
         "at exit": lambda: atexit.register(print, "planted at exit"),
         "garbage": _garbage,
@@ -64,6 +66,7 @@ def attempts():
         "late imports": lambda: [importlib.import_module(m) for m in ("numpy.polynomial.chebyshev", "pandas.plotting", "xml.dom.minidom", "sqlite3")],
         "late libraries": _libraries,
         "callback": _callback,
+        "another function's place": _place,
         "heap": lambda: bytearray(300 << 20)[::4096],
         "interned": lambda: [sys.intern(f"planted{i}") for i in range(1000)],
     }
@@ -101,6 +104,23 @@ def _callback():
     called = kind(lambda x: seen.append(x) or x + 1)
     assert called(3) == 4 and seen == [3]
     builtins.planted_callback = called
+
+
+def _place():
+    """Gives a place in the function table back that it never had, and gets it for a callback: that of `abs`."""
+    libc = ctypes.PyDLL(None)
+    libc.malloc.restype = ctypes.c_uint32
+    libc.ffi_closure_free_js.argtypes = [ctypes.c_uint32]
+    libc.ffi_closure_free_js.restype = None
+    method = ctypes.c_uint32.from_address(id(abs) + 8).value
+    place = ctypes.c_uint32.from_address(method + 4).value
+    closure = libc.malloc(64)
+    ctypes.c_uint32.from_address(closure).value = place
+    libc.ffi_closure_free_js(closure)
+    called = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)(lambda a, b: 0)
+    builtins.planted_place = called
+    if ctypes.c_uint32.from_address(ctypes.addressof(called)).value != place:
+        raise RuntimeError("the callback stands elsewhere")
 
 
 REFUSED_FILES = ["/planted", "/lib/planted", "/usr/planted", "/dev/planted", "/dev/shm/planted", "/proc/planted", "/proc/self/planted", os.path.join(os.path.dirname(np.__file__), "planted.py"), os.__file__]
@@ -197,6 +217,8 @@ def see():
         "excepthook": sys.excepthook is sys.__excepthook__,
         "signal": repr(signal.getsignal(signal.SIGINT)),
         "callback still makes": _makes_callback(),
+        "flags of open files": [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in range(4)],
+        "abs": abs(-3),
     }
 
 

@@ -79,6 +79,42 @@ def main(event):
     expect(lines.map(({ text }) => text)).toEqual(Array.from({ length: 6 }, () => "whole\n"));
   });
 
+  test("what was written to a terminal in part by one component does not begin the next one's text", async () => {
+    const outcome = await bench.runSource(`
+import fcntl
+import os
+from sandloom import split
+
+
+@split
+def part(n):
+    fd = os.open("/dev/tty", os.O_WRONLY)
+    os.dup2(fd, 2)
+    os.close(fd)
+    os.write(2, b"part")
+    fcntl.fcntl(0, fcntl.F_SETFL, os.O_WRONLY)
+    os.write(0, b"part")
+
+
+@split
+def whole(n):
+    fd = os.open("/dev/tty", os.O_WRONLY)
+    os.write(fd, b"whole\\n")
+
+
+def main(event):
+    for i in range(6):
+        part(i)
+        whole(i)
+`);
+    expect(outcome.error).toBeUndefined();
+    const printed = eventsOf(outcome, "printed");
+    const lines = printed.filter(({ text }) => text.includes("whole"));
+    expect(lines.map(({ text }) => text)).toEqual(Array.from({ length: 6 }, () => "whole\n"));
+    // It was printed by who wrote it, at once.
+    expect(printed.filter(({ text }) => text.includes("part")).length).toBeGreaterThanOrEqual(6);
+  });
+
   test("random numbers differ from component to component and from run to run", async () => {
     const rows = [
       ...((await bench.valueOf(APP, { do: "draw" })) as unknown[][]),

@@ -13,6 +13,9 @@ let server: Server;
 /** Connections that came. */
 let hits = 0;
 
+// An executor is not given it, and a guest must not see it.
+process.env["SANDLOOM_TEST_CANARY"] = "CANARY";
+
 beforeAll(async () => {
   writeFileSync(join(host, "canary.txt"), "CANARY");
   writeFileSync(join(host, "evil.js"), `require("fs").writeFileSync(${JSON.stringify(join(host, "evil"))}, "CANARY")`);

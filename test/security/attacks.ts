@@ -19,6 +19,23 @@ def sec(i, b): return bytes([i]) + vec(b)
 def dylink(size): return sec(0, nm('dylink.0') + bytes([1]) + vec(u(size) + u(0) + u(0) + u(0)))
 `;
 
+/** Objects of the interpreter's own types for JavaScript objects, made of memory: every word of one is the handle. */
+const FORGED = `
+import ctypes
+def _all(kind):
+    for sub in type.__subclasses__(kind):
+        yield sub
+        yield from _all(sub)
+kinds = [k for k in _all(object) if k.__name__ == 'JsProxy' and k.__basicsize__ == 48]
+def forged(handle):
+    words = (ctypes.c_uint32 * 32)(*[handle] * 32)
+    words[0], words[1] = 1 << 20, id(kinds[0])
+    found = ctypes.cast(ctypes.addressof(words), ctypes.py_object).value
+    globals()['kept'] = (words, found)
+    return found
+if not kinds: return 'CANARY there is nothing to forge'
+`;
+
 const JS = [
   ["js", "import js\nreturn 'CANARY %r' % js.process.pid"],
   ["__import__('js')", "return 'CANARY %r' % __import__('js').process.pid"],
@@ -67,22 +84,24 @@ const JS = [
 
 const CTYPES = [
   [
-    "a forged JsProxy handle",
-    `import ctypes, gc, pyodide.ffi as f
-kind = f.JsProxy
-found = []
-p = kind.__new__(kind)
-words = [ctypes.c_uint32.from_address(id(p) + 4 * i) for i in range(14)]
-for i in range(2, 14):
-    kept = words[i].value
-    for handle in range(1, 12):
-        words[i].value = handle
-        try:
-            names = dir(p)
-        except BaseException: continue
-        if 'globalThis' in names or 'config' in names or 'FS' in names: return 'CANARY %d' % handle
-    words[i].value = kept
-return ''`,
+    "a forged JsProxy",
+    `${FORGED}
+return 'CANARY %r' % forged(2).constructor`,
+  ],
+  [
+    "a forged JsProxy's names",
+    `${FORGED}
+return 'CANARY %r' % dir(forged(2))`,
+  ],
+  [
+    "a forged JsProxy of the first handle",
+    `${FORGED}
+return 'CANARY %r' % forged(1).process`,
+  ],
+  [
+    "a forged JsProxy that is called",
+    `${FORGED}
+return 'CANARY %r' % forged(3)('return 1')`,
   ],
   ["hiwire_get by dlsym", "import ctypes\nf = ctypes.CDLL(None).hiwire_get\nreturn 'CANARY %r' % f(1)"],
   ["JsvObject_New by dlsym", "import ctypes\nreturn 'CANARY %r' % ctypes.CDLL(None).JsvObject_New()"],
@@ -163,6 +182,53 @@ ctypes.CDLL(folder + '/../../../tmp/evil3.so')
 return 'CANARY loaded'`,
   ],
   [
+    "a side module of its own bytes under a library's name",
+    `${SIDE_MODULE}
+import ctypes, glob, os, sys, numpy
+loaded = {getattr(m, '__file__', None) for m in list(sys.modules.values())}
+name = [p for p in sorted(glob.glob(os.path.dirname(numpy.__file__) + '/**/*.so', recursive=True)) if p not in loaded][0]
+module = b'\\0asm\\1\\0\\0\\0' + dylink(0) + sec(1, u(1) + bytes([0x60]) + u(0) + u(1) + bytes([0x7f])) + sec(3, u(1) + u(0)) + sec(7, u(1) + nm('own') + bytes([0]) + u(0)) + sec(10, u(1) + vec(u(0) + bytes([0x41, 7, 0x0b])))
+own = ctypes.create_string_buffer(module, len(module))
+handle = ctypes.create_string_buffer(36 + 256)
+ctypes.memmove(ctypes.addressof(handle) + 36, name.encode(), len(name))
+for at, value in ((28, ctypes.addressof(own)), (32, len(module))): ctypes.c_uint32.from_buffer(handle, at).value = value
+libc = ctypes.CDLL(None)
+libc._dlopen_js.argtypes = [ctypes.c_uint32]
+libc._dlsym_js.argtypes = [ctypes.c_uint32] * 3
+libc._dlsym_js.restype = ctypes.c_uint32
+libc._dlopen_js(ctypes.addressof(handle))
+symbol, index = ctypes.create_string_buffer(b'own'), ctypes.c_uint32()
+place = libc._dlsym_js(ctypes.addressof(handle), ctypes.addressof(symbol), ctypes.addressof(index))
+return 'CANARY %r' % ctypes.CFUNCTYPE(ctypes.c_int)(place)() if place else ''`,
+  ],
+  [
+    "a library's name that is a property of every object",
+    `import ctypes
+for name in ('__proto__', 'constructor', 'toString', 'hasOwnProperty'):
+    for mode in (0, ctypes.RTLD_GLOBAL):
+        try: ctypes.CDLL(name, mode)
+        except OSError: continue
+        return 'CANARY ' + name
+return ''`,
+  ],
+  [
+    "a symbol's name that is a property of every object",
+    `import ctypes
+for name in ('__proto__', 'constructor', 'toString', '__defineGetter__'):
+    try: getattr(ctypes.CDLL(None), name + '')
+    except AttributeError: continue
+    if name not in dir(ctypes.CDLL): return 'CANARY ' + name
+return ''`,
+  ],
+  [
+    "whether the host has a file, by what a library's loading says",
+    `import ctypes
+def told(name):
+    try: ctypes.CDLL(name)
+    except OSError as e: return str(e).replace(name, '')
+return 'CANARY' if told('HOST/canary.txt') != told('HOST/nothing.txt') or told('HOST') != told('HOST/nothing.txt') else ''`,
+  ],
+  [
     "a side module over a library's name",
     `import os, shutil, numpy, ctypes
 path = numpy._core._multiarray_umath.__file__
@@ -182,7 +248,7 @@ const PROCESS = [
   ["a thread", "import _thread\n_thread.start_new_thread(print, ())\nreturn 'CANARY'"],
   [
     "os.environ",
-    "import os\nreturn 'CANARY' if 'NODE_COMPILE_CACHE' in os.environ or '/usr/bin' in os.environ.get('PATH', '') else ''",
+    "import os\nown = {'HOME', 'PYTHONHASHSEED', 'PYTHONTZPATH', 'USER', 'LOGNAME', 'PATH', 'PWD', 'LANG', '_', 'PYTHONINSPECT', 'LD_LIBRARY_PATH'}\nreturn 'CANARY %r' % os.environ if set(os.environ) - own or 'CANARY' in str(os.environ) or os.environ['PATH'] != '/' or os.environ['_'] != 'python' else ''",
   ],
   ["standard input", "import sys\nreturn 'CANARY' if sys.stdin.read(1) else ''"],
 ] as const;

@@ -104,6 +104,8 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Py
     jsglobals: {},
     createPyodideModule: async (settings: Record<string, unknown>) => {
       settings["wasmBinary"] = new Uint8Array(0);
+      // As in a shell. Else it is this script's path, and a guest would read from its image where the host has it.
+      settings["thisProgram"] = "python";
       settings["__onLibrary"] = (name: string, memoryBase: number, metadata: DylinkMetadata, tableBase: number) =>
         loaded.push({ name, memoryBase, metadata, tableBase });
       (settings["preRun"] as ((m: EmscriptenModule) => void)[])[0] = (m) => {

@@ -2,9 +2,16 @@
 import { SandboxNotSealed } from "../../graph/errors.ts";
 import type { EmscriptenModule } from "../runtime/emscripten.ts";
 import { SITE_PACKAGES } from "../shell/guest-root.ts";
+import { lockRealm, realmOpenings } from "./lock.ts";
 import { GUEST_IMPORTS, REFUSED_BY_ANSWER } from "./guest-imports.ts";
 
 type Imports = Record<string, unknown>;
+
+/** As many are looked at in each table; Pyodide's bootstrap, which does not run, makes eight. */
+const HANDLES = 32;
+
+/** Held: the lock takes the global away. */
+const PLACES = [WebAssembly.Memory, WebAssembly.Table, WebAssembly.Global, WebAssembly.Tag];
 
 /** Thrown through the guest, which ends with it. */
 class Refused extends Error {}
@@ -22,26 +29,30 @@ export class Seal {
   constructor(env: Imports, needed: ReadonlySet<string>) {
     for (const [name, given] of Object.entries(env)) {
       this.#host.add(given);
-      if (typeof given !== "function" || GUEST_IMPORTS.has(name)) continue;
+      if (isPlace(given) || GUEST_IMPORTS.has(name)) continue;
       if (needed.has(name)) env[name] = this.#refusalOf(name, given as (...args: unknown[]) => unknown);
       else delete env[name];
     }
+    // Symbols are looked up in it by name, and `constructor` is none of them.
+    Object.setPrototypeOf(env, null);
   }
 
   /** From now on the guest is what calls. @throws SandboxNotSealed if something that must be shut is open */
   close(module: EmscriptenModule): void {
     this.#closed = true;
     refuseLibraries(module);
+    lockRealm();
     this.#check(module);
   }
 
   #check(module: EmscriptenModule): void {
     // Beside the host's, what the modules of the sandbox export to each other stands there.
     const open = Object.entries(module.__sandloom.wasmImports)
-      .filter(([name, value]) => typeof value === "function" && this.#host.has(value) && !GUEST_IMPORTS.has(name))
+      .filter(([name, value]) => !isPlace(value) && this.#host.has(value) && !GUEST_IMPORTS.has(name))
       .map(([name]) => `import ${name}`);
     if (makesCode()) open.push("code generation from strings");
     if (loadsLibraries(module)) open.push("loading of libraries");
+    open.push(...handleOpenings(module), ...realmOpenings());
     if (open.length === 0) return;
     const shown = open.slice(0, 10).join(", ");
     throw new SandboxNotSealed(`this sandbox is not sealed, and serves nobody: ${shown}`, { open });
@@ -63,13 +74,20 @@ export class Seal {
 /** What the wheels brought, in a file system that no guest can write: the one place from which libraries are loaded. */
 const LIBRARIES = `${SITE_PACKAGES}/`;
 
-/** A library from elsewhere would be code of the guest's own, linked against the host. */
+/**
+ * A library from elsewhere would be code of the guest's own, linked against the host; and what the guest's file system does not have,
+ * the glue would look for in the host's.
+ */
 function refuseLibraries(module: EmscriptenModule): void {
-  module.__moduleFor = (name) => {
-    if (name.startsWith(LIBRARIES) && !name.includes("/../")) return undefined;
+  module.__admitLibrary = (name) => {
+    if (Object.hasOwn(module.LDSO.loadedLibsByName, name)) return;
+    if (name.startsWith(LIBRARIES) && !name.includes("/../") && module.FS.analyzePath(name).exists) return;
     throw new Refused(`${name} is none of the image's libraries, and no other is loaded`);
   };
 }
+
+/** Memory and the like: what a guest has anyway. All else can be called, as a function or (WebAssembly.Suspending) by way of an object. */
+const isPlace = (given: unknown): boolean => typeof given === "number" || PLACES.some((kind) => given instanceof kind);
 
 function makesCode(): boolean {
   try {
@@ -80,12 +98,41 @@ function makesCode(): boolean {
 }
 
 function loadsLibraries(module: EmscriptenModule): boolean {
-  return ["/tmp/probe.so", `${LIBRARIES}../../../tmp/probe.so`].some((name) => {
+  const names = [
+    "/tmp/probe.so",
+    "__proto__",
+    "constructor",
+    `${LIBRARIES}probe.so`,
+    `${LIBRARIES}../../../tmp/probe.so`,
+  ];
+  return names.some((name) => {
     try {
-      module.__moduleFor?.(name);
+      module.__admitLibrary?.(name);
       return true;
     } catch {
       return false;
     }
   });
 }
+
+/** A handle of Python leads nowhere, or to the empty object that stands for JavaScript's globals. */
+function handleOpenings(module: EmscriptenModule): string[] {
+  const open: string[] = [];
+  for (const get of [module.__hiwire_get, module.__hiwire_immortal_get]) {
+    for (let handle = 0; handle < HANDLES; handle++) {
+      let found: unknown;
+      try {
+        found = get(handle);
+      } catch {
+        // Past the end of its table.
+        continue;
+      }
+      if ((typeof found === "object" && found !== null && !isEmpty(found)) || typeof found === "function")
+        open.push(`handle ${handle}`);
+    }
+  }
+  return open;
+}
+
+const isEmpty = (found: object): boolean =>
+  Object.getPrototypeOf(found) === null && Object.isFrozen(found) && Reflect.ownKeys(found).length === 0;

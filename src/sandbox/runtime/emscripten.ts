@@ -110,6 +110,9 @@ export interface EmscriptenModule {
   /** Where the interpreter reads the number of a signal, if the byte at the address below is 1. */
   Py_EmscriptenSignalBuffer?: Int32Array;
   readonly _Py_EMSCRIPTEN_SIGNAL_HANDLING: number;
+  /** JavaScript objects that Python holds by number. */
+  readonly __hiwire_get: (handle: number) => unknown;
+  readonly __hiwire_immortal_get: (handle: number) => unknown;
   __sandloom: Internals;
   __rawExports?: WebAssembly.Exports;
   /** Length of the function table once main is linked; set while a base image is built. */
@@ -121,7 +124,9 @@ export interface EmscriptenModule {
   __tableReserve?: (base: number, count: number) => number;
   __tableJournal?: [object, number][];
   __onLibrary?: (name: string, memoryBase: number, metadata: DylinkMetadata, tableBase: number) => void;
-  __moduleFor?: (name: string) => WebAssembly.Module | undefined;
+  __beforeTableSet?: (slot: number) => void;
+  /** Throws for a library that the guest may not load. */
+  __admitLibrary?: (name: string) => void;
 }
 
 const WASM_PAGE_BYTES = 65536;

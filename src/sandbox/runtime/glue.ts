@@ -48,9 +48,24 @@ const patches: readonly Patch[] = [
     to: "functionsInTableMap.set(func,ret);Module.__tableJournal?.push([func,ret]);return ret}",
   },
   {
-    why: "side modules are compiled once a process",
-    from: "var module=binary instanceof WebAssembly.Module?binary:new WebAssembly.Module(binary);",
-    to: "var module=binary instanceof WebAssembly.Module?binary:(Module.__moduleFor?.(libName)??new WebAssembly.Module(binary));",
+    why: "journal of table slots that are written, for the reset: ctypes' callbacks go into whichever slot the guest names",
+    from: "setWasmTableEntry=(idx,func)=>{wasmTable.set(idx,func);",
+    to: "setWasmTableEntry=(idx,func)=>{Module.__beforeTableSet?.(idx);wasmTable.set(idx,func);",
+  },
+  {
+    why: "a library is admitted before anything is looked up, or read, by a name that the guest gave",
+    from: "libName=PATH.normalize(libName);var dso=LDSO.loadedLibsByName[libName];",
+    to: "libName=PATH.normalize(libName);Module.__admitLibrary?.(libName);var dso=LDSO.loadedLibsByName[libName];",
+  },
+  {
+    why: "a library's bytes are those of its file: the guest could name one, and point to others in its memory",
+    from: "if(data&&dataSize){var libData",
+    to: "if(data&&dataSize&&!Module.__admitLibrary){var libData",
+  },
+  {
+    why: "tables by names of the guest have no prototype: `__proto__` would be the realm's own",
+    from: "LDSO={loadedLibsByName:{},loadedLibsByHandle:{},",
+    to: "LDSO={loadedLibsByName:{__proto__:null},loadedLibsByHandle:{__proto__:null},",
   },
   {
     why: "linear memory has our bound",
@@ -75,8 +90,11 @@ export function patchedGlue(): string {
   }
   source = unsignedAddresses(source);
   source = source.replaceAll("import.meta.url", "__url").replaceAll("await import(", "await __import(");
-  return `(function(__url,__import){${source}\nreturn _createPyodideModule})`;
+  return `(function(__url,__import,${HELD.join()}){${source}\nreturn _createPyodideModule})`;
 }
+
+/** Globals that the glue uses while a guest runs. It holds them itself: in a sandbox's realm they are deleted (realm/lock.ts). */
+const HELD = ["WebAssembly", "performance", "crypto", "TextDecoder"] as const;
 
 /**
  * A sandbox's heap lies behind its window, above 2 GiB, where an address as a signed number is negative. Emscripten's own code is
@@ -108,6 +126,11 @@ export function evaluateGlue(source: string, cache?: Uint8Array): { create: Crea
     ...(cache ? { cachedData: cache } : {}),
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
-  const outer = script.runInThisContext() as (url: string, load: (name: string) => Promise<unknown>) => CreateModule;
-  return { create: outer("file:///pyodide.asm.mjs", (name) => import(name)), script };
+  const outer = script.runInThisContext() as (
+    url: string,
+    load: (name: string) => Promise<unknown>,
+    ...held: unknown[]
+  ) => CreateModule;
+  const held = HELD.map((name) => globalThis[name]);
+  return { create: outer("file:///pyodide.asm.mjs", (name) => import(name), ...held), script };
 }

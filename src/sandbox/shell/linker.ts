@@ -42,6 +42,8 @@ export class Linker {
   #got: ReadonlyMap<string, number> = new Map();
   /** Not the record's: the interpreter's call trampoline has taken one of those by now, and lives in it. */
   #free: readonly number[] = [];
+  /** Slots that were written since, and what had stood there. */
+  readonly #overwritten = new Map<number, unknown>();
 
   constructor(module: EmscriptenModule, parts: ShellParts) {
     this.#module = module;
@@ -79,6 +81,9 @@ export class Linker {
       return base;
     };
     module.__tableJournal = [];
+    module.__beforeTableSet = (slot) => {
+      if (!this.#overwritten.has(slot)) this.#overwritten.set(slot, inner.wasmTable.get(slot));
+    };
     this.#free = [...module.freeTableIndexes];
     this.#names = new Set(Object.keys(inner.LDSO.loadedLibsByName));
     this.#handles = new Set(Object.keys(inner.LDSO.loadedLibsByHandle));
@@ -139,7 +144,7 @@ export class Linker {
     const inner = module.__sandloom;
     const journal = module.__tableJournal as [object, number][];
     const { tableLength } = this.#parts.record;
-    const changed = this.#top !== tableLength || journal.length > 0;
+    const changed = this.#top !== tableLength || journal.length > 0 || this.#overwritten.size > 0;
     if (changed) {
       const drop = (all: Record<string, LoadedLibrary>, keep: ReadonlySet<string>): void => {
         for (const key of Object.keys(all)) if (!keep.has(key)) delete all[key];
@@ -151,19 +156,22 @@ export class Linker {
         if (old === undefined) delete inner.GOT[name];
         else global.value = old;
       }
-      for (const [used, slot] of journal) {
-        inner.functionsInTableMap.delete(used);
-        inner.wasmTable.set(slot, null);
+      for (const [used] of journal) inner.functionsInTableMap.delete(used);
+      journal.length = 0;
+      for (const [slot, before] of this.#overwritten) {
+        inner.wasmTable.set(slot, before);
         inner.tableMirror[slot] = undefined;
       }
-      journal.length = 0;
+      this.#overwritten.clear();
       for (let slot = tableLength; slot < inner.wasmTable.length; slot++) inner.wasmTable.set(slot, null);
       inner.tableMirror.length = Math.min(inner.tableMirror.length, tableLength);
       this.#top = tableLength;
     }
-    if (changed || module.freeTableIndexes.length !== this.#free.length) {
-      module.freeTableIndexes.length = 0;
-      module.freeTableIndexes.push(...this.#free);
+    // By content: a guest that gives back a slot which it never got has changed the list, not its length.
+    const free = module.freeTableIndexes;
+    if (free.length !== this.#free.length || free.some((slot, i) => slot !== this.#free[i])) {
+      free.length = 0;
+      free.push(...this.#free);
     }
   }
 }

@@ -2,8 +2,9 @@
  * A shell: Pyodide's main module and all side modules instantiated in this thread, with no image mapped. No bootstrap of
  * Pyodide runs: whatever it would have done in memory is in the image.
  */
+import { Buffer } from "node:buffer";
 import { InternalError } from "../../graph/errors.ts";
-import type { EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
+import type { EmscriptenFs, EmscriptenModule, FileSystemType, FsStream } from "../runtime/emscripten.ts";
 import { Seal } from "../realm/seal.ts";
 import { evaluateGlue } from "../runtime/glue.ts";
 import { freezeRoot, packFileSystem, packInFile, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
@@ -85,7 +86,10 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
         packages: {},
       }),
     },
-    locateFile: (path: string) => path,
+    // Asked where a file of the host lies that the guest's file system does not have; nothing needs one.
+    locateFile: (path: string) => {
+      throw new InternalError(`the glue looked for ${path} in the host's files`);
+    },
     preRun: [
       (m: EmscriptenModule) => {
         installFiles(m, new Uint8Array(parts.stdlib));
@@ -104,6 +108,10 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
       seal = new Seal(imports.env, new Set(parts.record.imports));
       imports.env["Jsv_GetError_import"] = () => errorMark;
       imports.env["JsvError_Check"] = (value: unknown) => value === errorMark;
+      // A map of handles, which none is put into: in the handles' table itself it would be the one object that leads anywhere.
+      imports.env["__hiwire_deduplicate_new"] = () => Object.freeze(Object.create(null));
+      // The guest's own, which its files belong to; the glue asks for the host's.
+      imports.env["__syscall_getuid32_js"] = () => 0;
       done(new WebAssembly.Instance(parts.main, imports as unknown as WebAssembly.Imports), parts.main);
       return {};
     },
@@ -136,23 +144,12 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
   fs.mkdev("/dev/sandloom", 0o666, device);
   // Open from the start, as the standard streams are: see DEVICE in sandloom/device.py.
   if (fs.open("/dev/sandloom", O_RDWR).fd !== DEVICE_FD) throw new InternalError("a new shell has open files");
-  for (const [fd, name] of [
-    [1, "stdout"],
-    [2, "stderr"],
-  ] as const) {
-    const stream = fs.streams[fd] as FsStream;
-    stream.stream_ops = {
-      ...stream.stream_ops,
-      write: (_: FsStream, buffer: Uint8Array, offset: number, length: number) => {
-        options.output.write(name, new Uint8Array(buffer.buffer, offset, length));
-        return length;
-      },
-    };
-  }
+  connectTerminals(fs, options.output);
   const thaw = freezeRoot(module);
-  const standard = fs.streams
-    .slice(0, DEVICE_FD + 1)
-    .map((s) => ({ stream: s as FsStream, ops: (s as FsStream).stream_ops }));
+  const standard = fs.streams.slice(0, DEVICE_FD + 1).map((s) => {
+    const stream = s as FsStream;
+    return { stream, ops: stream.stream_ops, flags: stream.flags };
+  });
 
   return {
     module,
@@ -160,15 +157,17 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     scratch: files,
     resetJavaScript: () => {
       linker.reset();
-      for (let fd = DEVICE_FD + 1; fd < fs.streams.length; fd++) {
-        const stream = fs.streams[fd];
-        (stream?.stream_ops["close"] as ((s: FsStream) => void) | undefined)?.(stream as FsStream);
+      // Whatever its number: a guest may have put one of its own in a standard one's place.
+      for (const stream of fs.streams) {
+        if (!stream || standard.some((kept) => kept.stream === stream)) continue;
+        (stream.stream_ops["close"] as ((s: FsStream) => void) | undefined)?.(stream);
       }
       fs.streams.length = 0;
-      standard.forEach(({ stream, ops }, fd) => {
+      standard.forEach(({ stream, ops, flags }, fd) => {
         fs.streams[fd] = stream;
         stream.fd = fd;
         stream.position = 0;
+        stream.flags = flags;
         stream.stream_ops = ops;
       });
       fs.currentPath = "/home/pyodide";
@@ -196,4 +195,20 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
     stackPointer: record.stackPointer,
     glueCacheData: () => script.createCachedData(),
   };
+}
+
+/**
+ * `/dev/tty` and its like, by whatever descriptor. Emscripten's own collects a line in an array of numbers, which the next
+ * component would find, and which has no bound; and it reads the standard input of the host.
+ */
+function connectTerminals(fs: EmscriptenFs, output: GuestOutput): void {
+  const [stdout, stderr] = [fs.streams[1] as FsStream, fs.streams[2] as FsStream];
+  const terminals = stdout.stream_ops;
+  if (stderr.stream_ops !== terminals) throw new InternalError("terminals no longer share their operations");
+  const errors = stderr.node.rdev;
+  terminals["write"] = ({ node }: FsStream, buffer: Uint8Array, offset: number, length: number) => {
+    output.write(node.rdev === errors ? "stderr" : "stdout", new Uint8Array(buffer.buffer, offset, length));
+    return length;
+  };
+  terminals["read"] = () => 0;
 }
