@@ -19,7 +19,7 @@ def sec(i, b): return bytes([i]) + vec(b)
 def dylink(size): return sec(0, nm('dylink.0') + bytes([1]) + vec(u(size) + u(0) + u(0) + u(0)))
 `;
 
-/** Objects of the interpreter's own types for JavaScript objects, made of memory: every word of one is the handle. */
+/** Objects of the interpreter's own types for JavaScript objects, made of memory: a count of references, a type, and the handle. */
 const FORGED = `
 import ctypes
 def _all(kind):
@@ -28,8 +28,8 @@ def _all(kind):
         yield from _all(sub)
 kinds = [k for k in _all(object) if k.__name__ == 'JsProxy' and k.__basicsize__ == 48]
 def forged(handle):
-    words = (ctypes.c_uint32 * 32)(*[handle] * 32)
-    words[0], words[1] = 1 << 20, id(kinds[0])
+    words = (ctypes.c_uint32 * 32)()
+    words[0], words[1], words[9] = 1 << 20, id(kinds[0]), handle
     found = ctypes.cast(ctypes.addressof(words), ctypes.py_object).value
     globals()['kept'] = (words, found)
     return found

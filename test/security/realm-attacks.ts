@@ -66,7 +66,7 @@ const HOOKS: readonly Attack[] = [
       return done;
     },
   ],
-  ["the prototype of every object", () => Reflect.setPrototypeOf(Array.prototype, { ...Array.prototype })],
+  ["the prototype of a prototype", () => Reflect.setPrototypeOf(Map.prototype, {})],
   [
     "call sites of the host",
     () => {
