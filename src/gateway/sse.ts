@@ -3,6 +3,8 @@ import type { FastifyReply } from "fastify";
 
 /** Proxies close a connection on which nothing comes. */
 const KEEP_ALIVE_MS = 15_000;
+/** A client that does not read what it asked for loses the connection when this much waits for it. */
+const MAX_BUFFERED_BYTES = 32 * 1024 * 1024;
 
 export class EventStream {
   readonly #reply: FastifyReply;
@@ -18,6 +20,10 @@ export class EventStream {
   }
 
   send(event: string, data: unknown, id?: number): void {
+    if (this.#reply.raw.writableLength > MAX_BUFFERED_BYTES) {
+      this.#reply.raw.destroy();
+      return;
+    }
     const numbered = id === undefined ? "" : `id: ${id}\n`;
     this.#reply.raw.write(
       `${numbered}event: ${event}\ndata: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`,

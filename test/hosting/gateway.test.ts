@@ -155,7 +155,7 @@ describe("an invocation", () => {
   test("that takes too long is ended, and 504", async () => {
     const { status, body } = await server.invoke("echo", { sleep: 60 });
     expect(status).toBe(504);
-    expect(body).toMatchObject({ code: "TimedOut", details: { limit: "run_timeout_ms", bound: 1000 } });
+    expect(body).toMatchObject({ code: "TimedOut", details: { limit: "component_timeout_ms", bound: 1000 } });
   });
 
   test.each([

@@ -90,6 +90,18 @@ describe("the command", () => {
     expect(sandloom("functions").stderr).toMatch(/^BadInput: no server answers at /);
   });
 
+  test("has its data to itself", async () => {
+    const { child, ended } = await serve("shared");
+    await expect(serve("shared")).rejects.toThrow(
+      /BadInput: .*sandloom\.db cannot be opened .*does another server use it\?/,
+    );
+    child.kill("SIGKILL");
+    await ended;
+    const again = await serve("shared");
+    again.child.kill("SIGTERM");
+    expect(await again.ended).toBe(0);
+  });
+
   test("lets what runs end when it is told to, and takes no more", async () => {
     const { child, url, ended } = await serve("drain");
     const text = "import time\ndef main(event):\n    time.sleep(0.6)\n    return 'ended'\n";

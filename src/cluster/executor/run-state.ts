@@ -30,6 +30,8 @@ export interface ComponentState {
   timer: NodeJS.Timeout | undefined;
 }
 
+const WORD_BYTES = Int32Array.BYTES_PER_ELEMENT;
+
 // Omit does not distribute over a union by itself.
 type WithoutTime<T> = T extends unknown ? Omit<T, "t_ms"> : never;
 export type UntimedEvent = WithoutTime<RunEvent>;
@@ -68,7 +70,7 @@ export class RunState {
     this.image = image;
     this.onGone = onGone;
     this.#directCalls = {
-      alive: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)),
+      alive: new Int32Array(caps.length > 1 ? new SharedArrayBuffer(WORD_BYTES) : new ArrayBuffer(WORD_BYTES)),
       // What admission keeps back, so that one chain of components can nest to the bottom, is not for direct calls.
       alive_limit: components_alive - Math.min(request.depth, components_alive),
       run_heap_bytes: settings.heap_bytes,
@@ -77,7 +79,8 @@ export class RunState {
       ),
       apart: caps.filter(([, { cpus }]) => cpus !== 1).map(([name]) => name),
     };
-    this.settings = { ...settings, direct: this.#directCalls };
+    // Who has nobody to call is spared the message.
+    this.settings = caps.length > 1 ? { ...settings, direct: this.#directCalls } : settings;
   }
 
   /** Components that hold a sandbox, by depth. */

@@ -101,7 +101,7 @@ export class Sessions {
       reject(session.death ?? death);
       if (session.death) return;
       session.death = death;
-      void this.#discard(id, session);
+      void this.#discard(session);
     };
     const timer = setTimeout(
       () => end(new TimedOut(`it took longer than ${timeout_ms} ms`, { limit: "timeout_ms", bound: timeout_ms })),
@@ -140,7 +140,7 @@ export class Sessions {
     if (!session || session.death) return;
     if (busy) {
       session.death = new SandloomError("Cancelled", "the session was closed");
-      await this.#discard(id, session);
+      await this.#discard(session);
       return;
     }
     try {
@@ -149,7 +149,7 @@ export class Sessions {
       this.#letGo(session);
       this.#pool.give(session.cell);
     } catch {
-      await this.#discard(id, session);
+      await this.#discard(session);
     }
   }
 
@@ -165,7 +165,7 @@ export class Sessions {
     this.#images.release(application);
   }
 
-  async #discard(_id: string, session: Session): Promise<void> {
+  async #discard(session: Session): Promise<void> {
     const gone = await this.#pool.discard(session.cell);
     this.#letGo(session);
     if (!gone) this.#send({ type: "stuck" });

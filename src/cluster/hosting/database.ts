@@ -5,10 +5,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { BadInput, type ErrorReport } from "../../graph/errors.ts";
+import { BadInput, type ErrorReport, Overloaded } from "../../graph/errors.ts";
 import type { FunctionSettings, InvocationState, LogLine, Sources } from "./bundle.ts";
 
 const FORMAT_VERSION = 1;
+/** Of all functions; each keeps its sources. */
+const MAX_VERSIONS = 10_000;
 
 const SCHEMA = `
 CREATE TABLE versions (
@@ -86,12 +88,21 @@ export class HostDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** @throws BadInput for a database of a newer version */
+  /** @throws BadInput for a database of a newer version, and for one that another server has open */
   constructor(folder: string) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, "sandloom.db");
     this.#db = new DatabaseSync(path);
-    this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
+    try {
+      // One server a database: two would both run what the last one left behind. The lock goes with the process, however it ends.
+      this.#db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+      this.#db.exec("BEGIN IMMEDIATE; COMMIT;");
+    } catch (error) {
+      this.#db.close();
+      throw new BadInput(`${path} cannot be opened (${(error as Error).message}): does another server use it?`, {
+        path,
+      });
+    }
     const { user_version: version } = this.#db.prepare("PRAGMA user_version").get() as { user_version: number };
     if (version > FORMAT_VERSION)
       throw new BadInput(`${path} has format ${version}, and this version of Sandloom knows up to ${FORMAT_VERSION}`, {
@@ -107,6 +118,13 @@ export class HostDatabase {
   /** Adds a version, numbered one above the last that ever was of this name. */
   addVersion(row: Omit<VersionRow, "version">): number {
     return this.#transaction(() => {
+      const { count } = this.#one("SELECT count(*) AS count FROM versions") as { count: number };
+      if (count >= MAX_VERSIONS)
+        throw new Overloaded(`${count} versions are deployed, and that is the most: remove some`, {
+          limit: "versions",
+          bound: MAX_VERSIONS,
+          value: count + 1,
+        });
       const { name, created_ms, hash, sources, settings, secret_names, secrets } = row;
       const { version } = this.#one(
         `INSERT INTO last_versions VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET version = version + 1 RETURNING version`,

@@ -83,6 +83,8 @@ interface Deployed {
 
 const WAITING_PER_FUNCTION = 1000;
 const WAITING = 5000;
+/** The longest that an invocation which has its turn waits for a sandbox. */
+const SANDBOX_WAIT_MS = 30_000;
 /** Stored invocations that have not ended. */
 const STORED = 100_000;
 const RETENTION_MS = 24 * 3600 * 1000;
@@ -340,8 +342,9 @@ export class FunctionHost implements AsyncDisposable {
       row,
       limits: {
         ...defaultLimits,
-        run_timeout_ms: timeout_ms,
+        // Its time begins when it has a sandbox: waiting for one is not its own doing.
         component_timeout_ms: timeout_ms,
+        run_timeout_ms: timeout_ms + SANDBOX_WAIT_MS,
         memory_bytes,
         heap_bytes: memory_bytes,
       },
