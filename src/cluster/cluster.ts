@@ -167,7 +167,12 @@ export class LocalCluster implements Cluster {
       const text = JSON.stringify(environment);
       this.#sessions.set(session, { executor, output });
       const limits = sessionLimits(options.limits);
-      await executor.request({ type: "session-open", session, application, limits, environment: text });
+      await executor
+        .request({ type: "session-open", session, application, limits, environment: text })
+        .catch((error: unknown) => {
+          this.#sessions.delete(session);
+          throw error;
+        });
     },
     sessionTask: (session, task) => this.#sessionExecutor(session).request({ type: "session-task", session, ...task }),
     interruptSession: (session) => this.#sessions.get(session)?.executor.send({ type: "session-interrupt", session }),

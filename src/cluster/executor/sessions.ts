@@ -54,7 +54,11 @@ export class Sessions {
     let cell = this.#pool.take(image);
     if (!cell) void this.#pool.make();
     while (!cell) {
-      if (this.#pool.failure && this.#pool.coming === 0) throw this.#pool.failure;
+      if (this.#pool.failure && this.#pool.coming === 0) {
+        this.#pool.target--;
+        this.#images.release(application);
+        throw this.#pool.failure;
+      }
       await new Promise((resolve) => setTimeout(resolve, 1));
       cell = this.#pool.take(image);
     }
