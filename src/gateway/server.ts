@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Static, TSchema } from "typebox";
 import { DEFAULT_SETTINGS, type FunctionSettings } from "../cluster/hosting/bundle.ts";
 import { FunctionHost, type HostOptions } from "../cluster/hosting/host.ts";
+import { BadInput } from "../graph/errors.ts";
 import { Access } from "./auth.ts";
 import { Metrics } from "./metrics.ts";
 import { problemOf, retryAfterOf } from "./problem.ts";
@@ -83,7 +84,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       raw.addContentTypeParser(RAW_TYPES, { parseAs: "string" }, (_request, body, done) => done(null, body));
       for (const routes of [invocationRoutes, lambdaRoutes]) routes({ ...server, app: raw });
     });
-    const url = await app.listen({ port, host: address });
+    const url = await app.listen({ port, host: address }).catch((error: unknown) => {
+      const { code, message } = error as { code?: string; message: string };
+      const why = code === "EADDRINUSE" ? "another program listens there: choose another --port" : message;
+      throw new BadInput(`cannot listen on ${address}, port ${port}: ${why}`, { address, port });
+    });
     const warm = host.warm().then(() => void (server.state.ready = true));
     warm.catch((error: unknown) => onProgress(`no sandbox could be made: ${String(error)}`));
     const stop = async (grace_ms: number): Promise<void> => {

@@ -308,6 +308,15 @@ describe("the server", () => {
     expect(answer).toMatch(/^HTTP\/1\.1 403 /);
   });
 
+  test("says so when its port is taken", async () => {
+    const { port } = new URL(server.url);
+    const dataDir = mkdtempSync(join(tmpdir(), "sandloom-taken-"));
+    await expect(startServer({ port: Number(port), address: "127.0.0.1", dataDir, workers: 1 })).rejects.toMatchObject({
+      code: "BadInput",
+      message: expect.stringContaining("choose another --port"),
+    });
+  });
+
   test("asks for tokens where it is told to, and elsewhere than on loopback must be", async () => {
     const folder = mkdtempSync(join(tmpdir(), "sandloom-tokens-"));
     const options = { port: 0, dataDir: folder, workers: 1 };
