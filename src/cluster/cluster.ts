@@ -239,6 +239,7 @@ export class LocalCluster implements Cluster {
   }
 
   #receive(message: FromExecutor): void {
+    if (message.type === "note") this.#progress(message.text);
     if (message.type === "session-output") this.#sessions.get(message.session)?.output(message.stream, message.text);
     if (message.type === "events") this.#active.get(message.run)?.heard(message.events);
     if (message.type !== "ended") return;
