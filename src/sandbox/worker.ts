@@ -1,12 +1,8 @@
 /** A worker thread's entry: holds one sandbox. Piscina calls it to make the sandbox, and then once to serve. */
-import { enableCompileCache } from "node:module";
-import { workerData } from "node:worker_threads";
 import type { ErrorReport } from "../graph/errors.ts";
 import type { WorkerTask } from "./messages.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-// A thread does not inherit the process's cache of compiled sources, and what is imported before it is there is not in it.
-enableCompileCache(workerData as string | undefined);
 // No top-level await: Piscina could then load this file only by generating code, which the process forbids.
 // All of it now: when the sandbox is made, its realm is locked, and nothing more can be imported.
 const modules = Promise.all([import("./sandbox.ts"), import("../graph/errors.ts")]);

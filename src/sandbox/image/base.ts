@@ -13,8 +13,16 @@ import { compiledCodePath, IMAGE_FORMAT } from "./format.ts";
 /** How many bases of other versions stay in the cache: one to go back to. */
 const KEPT_BASES = 2;
 
-/** Sources of this engine that shape an image. */
-const shaping = ["./build-base", "./fill-holes", "./libraries", "../runtime/glue", "../shell/guest-root"];
+/** Sources of this engine that shape an image, or its compiled code. */
+const shaping = [
+  "./build-base",
+  "./compile-code",
+  "../runtime/v8-flags",
+  "./fill-holes",
+  "./libraries",
+  "../runtime/glue",
+  "../shell/guest-root",
+];
 
 export interface Base {
   readonly hash: string;

@@ -5,7 +5,6 @@
  */
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import type vm from "node:vm";
 import { store } from "../../fabric/store.ts";
 import { Unsupported } from "../../graph/errors.ts";
 import { type DylinkMetadata, type EmscriptenModule, heapEnd } from "../runtime/emscripten.ts";
@@ -14,7 +13,7 @@ import { packFileSystem, packInMemory } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import { packSitePackages, type SitePackages } from "../runtime/site-packages.ts";
 import { guestEnvironment, installFiles } from "../shell/guest-root.ts";
-import { type BaseImage, glueCachePath, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
+import { type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
 import { fillHoles } from "./fill-holes.ts";
 import { neededGotNames } from "./libraries.ts";
 
@@ -71,9 +70,9 @@ sys.meta_path[:] = [f for f in sys.meta_path if type(f).__name__ != "JsFinder"]
 for _n in [n for n in sys.modules if n in ("js", "pyodide_js") or n.startswith(("js.", "pyodide_js."))]: del sys.modules[_n]
 `;
 
-async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Pyodide; glue: vm.Script }> {
+async function boot(site: SitePackages, loaded: Loaded[]): Promise<Pyodide> {
   const main = new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm")));
-  const { create, script } = evaluateGlue(patchedGlue());
+  const { create } = evaluateGlue(patchedGlue());
   const instantiate = WebAssembly.instantiate;
   let rawExports: WebAssembly.Exports | undefined;
   // loadPyodide fetches the binary itself; an empty answer stands for the module that is compiled already.
@@ -121,7 +120,7 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<{ pyodide: Py
     },
   });
   WebAssembly.instantiate = instantiate;
-  return { pyodide, glue: script };
+  return pyodide;
 }
 
 /** Which export (or import of main) each function in the table is. */
@@ -229,7 +228,7 @@ function writeImage(path: string, heap: Uint8Array, window_offset: number): numb
 export async function buildBase(prefix: string, hash: string): Promise<void> {
   const site = packSitePackages();
   const loaded: Loaded[] = [];
-  const { pyodide, glue } = await boot(site, loaded);
+  const pyodide = await boot(site, loaded);
   const module = pyodide._module;
   const inner = module.__sandloom;
   const mainTableEnd = inner.wasmTable.length;
@@ -315,9 +314,6 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
   writeFileSync(`${draft}.site.bin`, site.data);
   writeFileSync(`${draft}.site.json`, JSON.stringify(site.index));
   writeFileSync(`${draft}.glue.js`, patchedGlue());
-  // Made after a full run, the code cache holds what V8 compiled lazily. It is of this V8 only: the name says of which.
-  writeFileSync(glueCachePath(draft), glue.createCachedData());
-  renameSync(glueCachePath(draft), glueCachePath(prefix));
   // The record comes last: an image without its record does not exist.
   writeFileSync(`${draft}.json`, JSON.stringify(record));
   for (const end of ["img", "site.bin", "site.json", "glue.js", "json"])

@@ -1,18 +1,22 @@
 /**
  * Makes the compiled code of a base: runs a little of everything in a sandbox, with V8 told to optimize what is used at all, and
- * writes what that left. Runs as a process of its own: `node ...TUNING_FLAGS compile-code.ts <base prefix>`.
+ * writes what that left, and V8's cache of the glue. Runs as a process of its own: `node ...TUNING_FLAGS compile-code.ts <base prefix>`.
  */
+import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
+import { isMainThread, MessageChannel, parentPort, Worker, workerData } from "node:worker_threads";
 import { store } from "../../fabric/store.ts";
 import { InternalError } from "../../graph/errors.ts";
 import { defaultLimits } from "../../graph/limits.ts";
 import { SandboxCell } from "../cell.ts";
 import { Exchange } from "../exchange.ts";
-import { ENTRY_KIND, FIRST_COMPONENT, type FromSandbox, type RunTask } from "../messages.ts";
+import { ENTRY_KIND, FIRST_COMPONENT, type FromSandbox, type RunTask, type WorkerTask } from "../messages.ts";
 import { TIERING_BUDGETS, TUNED_FLAGS } from "../runtime/v8-flags.ts";
-import { loadParts } from "../shell/parts.ts";
-import { compiledCodePath } from "./format.ts";
+import { loadParts, type ShellParts } from "../shell/parts.ts";
+import { compiledCodePath, glueCachePath } from "./format.ts";
+
+type MakeTask = Extract<WorkerTask, { type: "make" }>;
 
 const SHORT_RUNS = 300;
 /** V8 compiles on threads of its own: what it has in mind is done when nothing has come for so long. */
@@ -93,10 +97,43 @@ async function compileCode(prefix: string): Promise<void> {
   for (let before = -1, now = 0; before !== now; await sleep(QUIET_MS))
     [before, now] = [now, store.codeWrite(null, modules, TIERING_BUDGETS)];
   TUNED_FLAGS.forEach(setFlagsFromString);
-  store.codeWrite(compiledCodePath(prefix), modules, TIERING_BUDGETS);
+  const draft = `${compiledCodePath(prefix)}.${process.pid}`;
+  store.codeWrite(draft, modules, TIERING_BUDGETS);
+  await writeGlueCache(prefix, parts, image);
+  // The last: without it all of this is done again.
+  renameSync(draft, compiledCodePath(prefix));
 }
 
-if (import.meta.main) {
+/** V8's cache of the glue, which like compiled code is good under the same flags only; with what a new sandbox calls, as V8 compiles lazily. */
+async function writeGlueCache(prefix: string, parts: ShellParts, image: number): Promise<void> {
+  const exchange = new Exchange();
+  const { port1, port2: port } = new MessageChannel();
+  const task: MakeTask = {
+    type: "make",
+    slot: exchange.open(),
+    exchange: exchange.buffer,
+    parts,
+    port,
+    image,
+    warm: true,
+  };
+  const worker = new Worker(new URL(import.meta.url), { workerData: task, transferList: [port], env: {} });
+  const cache = await new Promise<Uint8Array>((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+  await worker.terminate();
+  port1.close();
+  const path = glueCachePath(prefix);
+  writeFileSync(`${path}.${process.pid}`, cache);
+  renameSync(`${path}.${process.pid}`, path);
+}
+
+if (!isMainThread) {
+  const { Sandbox } = await import("../sandbox.ts");
+  const sandbox = await Sandbox.make(workerData as MakeTask);
+  parentPort?.postMessage(sandbox.glueCache());
+} else if (import.meta.main) {
   try {
     await compileCode(process.argv[2] as string);
     process.exit(0);

@@ -52,6 +52,6 @@ export interface BaseImage {
 }
 
 /** What V8 made of the glue's source. */
-export const glueCachePath = (prefix: string): string => `${prefix}.glue.${process.version}.cache`;
+export const glueCachePath = (prefix: string): string => `${prefix}.glue.cache`;
 /** What V8 made of the modules: machine code (docs/decisions/0017-compiled-code.md). */
 export const compiledCodePath = (prefix: string): string => `${prefix}.code.bin`;

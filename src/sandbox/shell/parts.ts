@@ -23,7 +23,7 @@ export interface ShellParts {
   readonly code: CodeUse;
   readonly wrapper: WebAssembly.Module;
   readonly glue: string;
-  /** V8's code cache of the glue; absent on the first run of a base. */
+  /** V8's cache of the glue; absent before there is compiled code. */
   readonly glueCache: SharedArrayBuffer | undefined;
   readonly stdlib: SharedArrayBuffer;
   /** The site-packages pack, open in this process: file descriptors are shared by its threads. */
