@@ -78,7 +78,7 @@ describe("the command", () => {
     expect(JSON.parse(sandloom("result", id).stdout)).toEqual([{}, "1"]);
     expect(sandloom("functions").stdout).toMatch(/^function +deployed +timeout +memory\nf@1 /);
     expect(sandloom("logs", "f").stdout).toMatch(/ hi\n.* ok in [\d.]+ ms/);
-    expect(sandloom("top").stdout).toMatch(/^\d of 2 workers busy, 0 waiting; \d+ sandboxes, \d+ MB\n/);
+    expect(sandloom("top").stdout).toMatch(/^\d of 2 workers busy, 0 waiting; \d+ sandboxes, \d+ idle, \d+ MB of [\d.]+ GB\nsandboxes since the start: \d+ made, 0 let go, 0 discarded, 0 refused\n  .* made s0: the first\n/);
     expect(sandloom("remove", "f").status).toBe(0);
     expect(sandloom("invoke", "f")).toEqual({ status: 2, stdout: "", stderr: "NotFound: there is no function f\n" });
     expect(sandloom("deploy", "app.py", "--name", "no/name").status).toBe(2);

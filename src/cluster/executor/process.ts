@@ -115,6 +115,7 @@ export class ExecutorProcess {
         this.#child.kill("SIGKILL");
         return;
       case "session-output":
+      case "pool":
       case "events":
       case "ended":
         this.onMessage(message);
