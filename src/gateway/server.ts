@@ -105,6 +105,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     warm.catch((error: unknown) => onProgress(`no sandbox could be made: ${String(error)}`));
     const stop = async (grace_ms: number): Promise<void> => {
       await host.drain(grace_ms);
+      // The answers of those that were ended are on their way.
+      await new Promise((resolve) => setImmediate(resolve));
       // Streams of logs would hold it open.
       app.server.closeAllConnections();
       await app.close();

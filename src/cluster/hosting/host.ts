@@ -144,6 +144,8 @@ export class FunctionHost implements AsyncDisposable {
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
   readonly #sweeping: NodeJS.Timeout;
   #draining = false;
+  /** The time that was left for what runs is over. */
+  #late = false;
 
   private constructor(options: HostOptions, cluster: LocalCluster, pool: HostPool) {
     const { dataDir, workers, waiting_per_function = WAITING_PER_FUNCTION, waiting = WAITING } = options;
@@ -331,8 +333,8 @@ export class FunctionHost implements AsyncDisposable {
   }
 
   /**
-   * Takes no more invocations, and waits for those in flight, but no longer than this; what is stored and has not ended runs at the
-   * next start.
+   * Takes no more invocations, and waits for those in flight, but no longer than this: those that run then are ended and answered so.
+   * What is stored and has not ended runs at the next start.
    */
   async drain(grace_ms: number): Promise<void> {
     this.#draining = true;
@@ -341,6 +343,10 @@ export class FunctionHost implements AsyncDisposable {
     const timer = setTimeout(late.resolve, grace_ms);
     await Promise.race([Promise.allSettled(this.#running), late.promise]);
     clearTimeout(timer);
+    if (this.#running.size === 0) return;
+    this.#late = true;
+    await this.#cluster.close();
+    await Promise.allSettled(this.#running);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -447,7 +453,8 @@ export class FunctionHost implements AsyncDisposable {
       if (outcome.error) throw outcome.error;
       return { id, version, document: outcome.result?.document ?? "null", report: report("ok") };
     } catch (error) {
-      const { code, message, details } = SandloomError.from(error);
+      const failure = this.#late ? new Cancelled("the server stopped before it had ended") : error;
+      const { code, message, details } = SandloomError.from(failure);
       report(code);
       throw SandloomError.fromReport({ code, message, details: { ...details, invocation: id, version } });
     } finally {
