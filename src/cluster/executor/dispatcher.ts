@@ -54,7 +54,10 @@ export class Dispatcher {
     const failed = (error: Error): void => this.#toRuns((run) => this.#fail(run, SandloomError.from(error).toReport()));
     const told = (news: PoolNews): void => this.#tell(news);
     this.pool = new CellPool({
-      ...{ parts, images, exchange, settings },
+      parts,
+      images,
+      exchange,
+      settings,
       events: { told, failed, changed: () => this.#pump() },
     });
   }

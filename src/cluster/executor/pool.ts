@@ -124,10 +124,11 @@ export class CellPool {
 
   #makeNeeded(wanted: number, making = this.#making): Refusal | undefined {
     const need = sandboxesNeeded(this.#counts(wanted, making));
-    for (let count = need?.count ?? 0; count > 0 && need; count--) {
+    if (!need) return undefined;
+    const { count, cause, reason } = need;
+    for (let made = 0; made < count; made++) {
       const refusal = this.#refusal();
       if (refusal) return refusal;
-      const { cause, reason } = need;
       void this.#make({ cause, reason });
     }
     return undefined;
