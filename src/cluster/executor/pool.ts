@@ -180,7 +180,7 @@ export class CellPool {
       this.#failures++;
       this.#failure = error instanceof Error ? error : new InternalError(String(error));
       this.#tell("discarded", { cause: "failed", reason: `it could not be made: ${this.#failure.message}` }, cell);
-      if (why.cause === "demand") this.#events.failed(this.#failure);
+      if (why.cause === "demand" || why.cause === "start") this.#events.failed(this.#failure);
       return false;
     } finally {
       this.#making--;
