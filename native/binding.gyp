@@ -36,6 +36,7 @@
         "base/error.cc",
         "base/file_descriptor.cc",
         "base/mapping.cc",
+        "memory/code_file.cc",
         "memory/delta_file.cc",
         "memory/free_ranges.cc",
         "memory/image.cc",
@@ -66,6 +67,7 @@
       "sources": [
         "addon/addon.cc",
         "addon/arguments.cc",
+        "addon/code_functions.cc",
         "addon/errors.cc",
         "addon/image_functions.cc",
         "addon/process_functions.cc",
@@ -82,6 +84,7 @@
           "type": "executable",
           "dependencies": ["core"],
           "sources": [
+            "test/code_file_test.cc",
             "test/free_ranges_test.cc",
             "test/image_test.cc",
             "test/main.cc",

@@ -2,7 +2,7 @@
 import { fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { EXECUTOR_FLAGS } from "../../src/cluster/executor/process.ts";
+import { SANDBOX_FLAGS } from "../../src/sandbox/runtime/v8-flags.ts";
 import { createCluster } from "../../src/index.ts";
 import { baseOf } from "../../src/sandbox/image/base.ts";
 import type { Bench } from "../bench.ts";
@@ -33,7 +33,7 @@ export interface Images {
 export async function openShells(bench: Bench): Promise<Shells> {
   const images = await imagesOf(bench);
   const script = fileURLToPath(new URL("shells-process.ts", import.meta.url));
-  const child = fork(script, [JSON.stringify(images)], { execArgv: [...EXECUTOR_FLAGS], serialization: "advanced" });
+  const child = fork(script, [JSON.stringify(images)], { execArgv: [...SANDBOX_FLAGS], serialization: "advanced" });
   const ended = new Promise<never>((_, reject) => {
     child.once("exit", (code, signal) => reject(new Error(`the process with the shells ended (${signal ?? code})`)));
   });

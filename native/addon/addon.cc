@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "addon/code_functions.h"
 #include "addon/errors.h"
 #include "addon/image_functions.h"
 #include "addon/instance.h"
@@ -18,6 +19,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   // Hooks run before finalizers, in a defined state of the thread: the memory of the sandboxes still exists.
   env.AddCleanupHook([spaces = Instance::of(env).live_spaces] { spaces->abandonAll(); });
   SpaceObject::define(env);
+  exportCodeFunctions(exports);
   exportImageFunctions(exports);
   exportStoreFunctions(exports);
   exportProcessFunctions(exports);

@@ -53,6 +53,15 @@ inline void writeSparse(const std::string& path, std::size_t bytes,
   }
 }
 
+// Changes one byte of a file.
+inline void corrupt(const std::string& path, std::size_t offset) {
+  const FileDescriptor file = FileDescriptor::open(path, O_RDWR);
+  std::byte byte = {};
+  file.readAt(std::span(&byte, 1), offset);
+  byte ^= std::byte{1};
+  file.writeAt(std::span(&byte, 1), offset);
+}
+
 inline std::size_t allocatedBytes(int fd) {
   struct stat status = {};
   REQUIRE(::fstat(fd, &status) == 0);

@@ -15,19 +15,6 @@
 using namespace sandloom;
 using namespace sandloom::test;
 
-namespace {
-
-// Overwrites one byte of a file.
-void corrupt(const std::string& path, std::streamoff offset) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(offset);
-  const auto byte = static_cast<char>(file.get() ^ 1);
-  file.seekp(offset);
-  file.put(byte);
-}
-
-}  // namespace
-
 TEST_SUITE("image") {
   TEST_CASE("an image has the content of its sparse file and costs only its data") {
     const TemporaryFolder folder;

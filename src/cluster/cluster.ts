@@ -243,6 +243,7 @@ export class LocalCluster implements Cluster {
   }
 
   #receive(message: FromExecutor): void {
+    if (message.type === "note") this.#progress(message.text);
     if (message.type === "session-output") this.#sessions.get(message.session)?.output(message.stream, message.text);
     if (message.type === "pool") this.#pool.onEvent?.(message.event);
     if (message.type === "events") this.#active.get(message.run)?.heard(message.events);

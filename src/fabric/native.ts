@@ -52,6 +52,13 @@ export interface RegionInfo {
   readonly references: number;
 }
 
+/** Bytes of a file. */
+export interface FilePart {
+  readonly path: string;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 /** Which physical pages a region has: equal means the same pages. */
 export interface RegionPhysical {
   readonly slab: number;
@@ -171,6 +178,24 @@ export interface Native {
 
   /** `memory` views the whole buffer of a `WebAssembly.Memory`. */
   spaceCreate(memory: Uint8Array, options: SpaceOptions): Space;
+
+  /**
+   * Writes the machine code that V8 has optimized of modules until now, for `modulesCompile` in other processes; returns how many
+   * bytes that are. Without a path it only counts. `budgets`: V8's `wasm-tiering-budget`, and what it is to be for what did not run.
+   */
+  codeWrite(
+    path: string | null,
+    modules: readonly WebAssembly.Module[],
+    budgets: { readonly budget: number; readonly usual_budget: number },
+  ): number;
+  /**
+   * Compiles modules, with the code that such a file has of them: of those that have some (`offered`), `used` were what it was made
+   * of, under the same V8, processor and flags. Throws `BadImageError` for a file that is damaged.
+   */
+  modulesCompile(
+    sources: readonly FilePart[],
+    code_path: string | null,
+  ): { readonly modules: Promise<WebAssembly.Module>[]; readonly offered: number; readonly used: number };
 
   processMemory(): ProcessMemory;
   /** CPU time of the calling thread since it began. */

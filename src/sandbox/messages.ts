@@ -60,6 +60,16 @@ export interface RunTask {
   readonly keep?: boolean;
 }
 
+/**
+ * What a new sandbox runs first: the component of the base image that does a little of everything (sandloom/warm.py). Its arguments are
+ * `(None, (), {}, ())` in marshal.
+ */
+export const FIRST_COMPONENT: Pick<RunTask, "kind" | "name" | "payload"> = {
+  kind: ENTRY_KIND.component,
+  name: "sandloom_first",
+  payload: Uint8Array.of(40, 4, 0, 0, 0, 78, 40, 0, 0, 0, 0, 123, 48, 40, 0, 0, 0, 0),
+};
+
 export type WorkerTask =
   | {
       readonly type: "make";

@@ -24,6 +24,7 @@ import {
   type ComponentOutcome,
   type DirectCalls,
   ENTRY_KIND,
+  FIRST_COMPONENT,
   type FromSandbox,
   now_ms,
   type RegionMade,
@@ -55,6 +56,14 @@ const MAX_DETACHED = 16;
 const MAX_DETACHED_BYTES = 1024 * 1024;
 /** The second finds what the first one made. */
 const WARM_RUNS = 2;
+const FIRST_SETTINGS: RunSettings = {
+  run: -1,
+  account: -1,
+  mounts: [],
+  heap_bytes: 0,
+  file_bytes: 0,
+  message_bytes: 1024,
+};
 const NOTHING: Uint8Array = new Uint8Array(0);
 /** Held: the realm of a sandbox has no globals but ECMAScript's (realm/lock.ts). */
 const { crypto } = globalThis;
@@ -73,13 +82,6 @@ interface Joined {
   readonly payload: Uint8Array;
   readonly regions: readonly RegionUse[];
 }
-
-/** What a new sandbox runs first: the component of the base image that does a little of everything (sandloom/warm.py). Its arguments are `(None, (), {}, ())` in marshal. */
-const FIRST = {
-  name: "sandloom_first",
-  payload: Uint8Array.of(40, 4, 0, 0, 0, 78, 40, 0, 0, 0, 0, 123, 48, 40, 0, 0, 0, 0),
-  settings: { run: -1, account: -1, mounts: [], heap_bytes: 0, file_bytes: 0, message_bytes: 1024 },
-};
 
 export class Sandbox {
   #port: MessagePort;
@@ -175,7 +177,13 @@ export class Sandbox {
     const dispatcher = this.#port;
     this.#port = port1;
     for (let times = 0; times < WARM_RUNS; times++) {
-      port2.postMessage({ type: "run", image, kind: ENTRY_KIND.component, regions: [], ...FIRST } satisfies RunTask);
+      port2.postMessage({
+        type: "run",
+        image,
+        regions: [],
+        settings: FIRST_SETTINGS,
+        ...FIRST_COMPONENT,
+      } satisfies RunTask);
       const next = this.#next();
       if (next) this.#run(next.task, next.caller);
       if (this.#outcome?.outcome !== "returned") throw new SandboxDied("a new sandbox could not run anything");

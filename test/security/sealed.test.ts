@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
-import { EXECUTOR_FLAGS } from "../../src/cluster/executor/process.ts";
+import { SANDBOX_FLAGS } from "../../src/sandbox/runtime/v8-flags.ts";
 import { ensureBase } from "../../src/sandbox/image/base.ts";
 import { cacheDirectory } from "../../src/sandbox/runtime/paths.ts";
 import { REALM_ATTACKS } from "./realm-attacks.ts";
@@ -14,7 +14,7 @@ beforeAll(async () => {
   ({ prefix } = await ensureBase(cacheDirectory(), () => undefined));
 });
 
-async function realm(how: string, flags: readonly string[] = EXECUTOR_FLAGS): Promise<Found> {
+async function realm(how: string, flags: readonly string[] = SANDBOX_FLAGS): Promise<Found> {
   const script = join(import.meta.dirname, "realm.ts");
   const { stdout } = await promisify(execFile)(process.execPath, [...flags, script, prefix, how]);
   return JSON.parse(stdout) as Found;
@@ -53,7 +53,7 @@ describe("who has got hold of a JavaScript object all the same", () => {
 
 describe("a sandbox that is not sealed is refused by name:", () => {
   test("in a process that makes code from strings", async () => {
-    const flags = EXECUTOR_FLAGS.filter((flag) => flag !== "--disallow-code-generation-from-strings");
+    const flags = SANDBOX_FLAGS.filter((flag) => flag !== "--disallow-code-generation-from-strings");
     const { error } = await realm("cell", flags);
     expect(error).toEqual({ code: "SandboxNotSealed", details: { open: ["code generation from strings"] } });
   });

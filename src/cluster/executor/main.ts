@@ -1,9 +1,11 @@
 /** Entry of an executor process: holds the sandboxes of one tenant and obeys the cluster over IPC. */
+import { rmSync } from "node:fs";
 import { BadInput, InternalError, SandloomError } from "../../graph/errors.ts";
 import { store } from "../../fabric/store.ts";
 import { SandboxCell } from "../../sandbox/cell.ts";
 import { Exchange } from "../../sandbox/exchange.ts";
 import { ENTRY_KIND } from "../../sandbox/messages.ts";
+import { compiledCodePath } from "../../sandbox/image/format.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Images } from "./images.ts";
@@ -57,7 +59,14 @@ async function boot(): Promise<void> {
   await firstImage;
   // The first alone, so that it is ready as early as can be; the others while it works.
   if (!(await pool.start(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
-  send({ type: "ready", image_bytes: (await parts).record.data_bytes });
+  const { record, code } = await parts;
+  send({ type: "ready", image_bytes: record.data_bytes });
+  if (code.refused !== undefined) {
+    // The next cluster makes it anew.
+    rmSync(compiledCodePath(basePrefix), { force: true });
+    const text = `the base's compiled code cannot be used (${code.refused}): this process starts more slowly, and it is made again`;
+    send({ type: "note", text });
+  }
   pool.tend();
   setInterval(() => dispatcher.look(), LOOK_MS);
 }

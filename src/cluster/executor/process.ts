@@ -3,14 +3,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ExecutorDied, type SandloomError, SandloomError as Errors } from "../../graph/errors.ts";
+import { SANDBOX_FLAGS } from "../../sandbox/runtime/v8-flags.ts";
 import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
-
-/** security.md, control 1: process flags; no worker and no embedder could be given them. */
-const HARDENING = ["--disallow-code-generation-from-strings", "--freeze-flags-after-init"];
-
-/** Functions are validated when they are first compiled, not when the (pinned, checked) modules are: 90 ms less a start. */
-const LAZY = "--wasm-lazy-validation";
-export const EXECUTOR_FLAGS: readonly string[] = [...HARDENING, LAZY, "--no-warnings"];
 
 type Request = Extract<ToExecutor, { request: number }>;
 // Omit does not distribute over a union by itself.
@@ -31,7 +25,7 @@ export class ExecutorProcess {
   constructor(cacheDir: string, options: ExecutorOptions) {
     const entry = fileURLToPath(new URL(`./main${extname(import.meta.filename)}`, import.meta.url));
     this.#child = fork(entry, [JSON.stringify(options)], {
-      execArgv: [...EXECUTOR_FLAGS],
+      execArgv: [...SANDBOX_FLAGS],
       serialization: "advanced",
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: { PATH: process.env["PATH"] ?? "", NODE_COMPILE_CACHE: join(cacheDir, "compile-cache") },
@@ -114,6 +108,7 @@ export class ExecutorProcess {
       case "stuck":
         this.#child.kill("SIGKILL");
         return;
+      case "note":
       case "session-output":
       case "pool":
       case "events":

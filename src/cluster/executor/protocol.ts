@@ -123,6 +123,8 @@ export interface ExecutorStats {
 
 export type FromExecutor =
   | { readonly type: "ready"; readonly image_bytes: number }
+  /** Something that people should know of. */
+  | { readonly type: "note"; readonly text: string }
   | { readonly type: "reply"; readonly request: number; readonly value: string }
   | { readonly type: "failed"; readonly request: number; readonly error: ErrorReport }
   | { readonly type: "events"; readonly run: string; readonly events: readonly RunEvent[] }

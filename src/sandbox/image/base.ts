@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { InternalError } from "../../graph/errors.ts";
 import { cacheDirectory, pyodideDirectory } from "../runtime/paths.ts";
 import { basePackages, guestSources, lockedPackages } from "../runtime/catalogue.ts";
-import { IMAGE_FORMAT } from "./format.ts";
+import { TUNING_FLAGS } from "../runtime/v8-flags.ts";
+import { compiledCodePath, IMAGE_FORMAT } from "./format.ts";
 
 /** How many bases of other versions stay in the cache: one to go back to. */
 const KEPT_BASES = 2;
@@ -33,26 +34,41 @@ export function baseOf(cacheDir: string): Base {
   return { hash: digest, prefix: join(cacheDir, "images", `base-${digest}`) };
 }
 
-/** Makes sure that the base image is in the cache. Building takes seconds; several builders at once do no harm. */
+/** Makes sure that the base image is in the cache, with its compiled code. Building takes seconds; several builders at once do no harm. */
 export async function ensureBase(cacheDir: string, onProgress: (line: string) => void): Promise<Base> {
   const base = baseOf(cacheDir);
-  if (existsSync(`${base.prefix}.json`)) return base;
-  mkdirSync(join(cacheDir, "images"), { recursive: true });
-  onProgress("building the base image (Python, NumPy and pandas; once for this version) ...");
-  const start = performance.now();
-  const script = fileURLToPath(new URL(`./build-base${extname(import.meta.filename)}`, import.meta.url));
-  const child = spawn(process.execPath, ["--no-warnings", script, base.prefix, base.hash], {
+  const { hash, prefix } = base;
+  const since = (start: number): string => `${((performance.now() - start) / 1000).toFixed(1)} s`;
+  if (!existsSync(`${prefix}.json`)) {
+    mkdirSync(join(cacheDir, "images"), { recursive: true });
+    onProgress("building the base image (Python, NumPy and pandas; once for this version) ...");
+    const start = performance.now();
+    await runTool("build-base", [], [prefix, hash]);
+    if (!existsSync(`${prefix}.json`)) throw new InternalError("the base image was built, and is not there");
+    dropOldBases(join(cacheDir, "images"), hash);
+    onProgress(`base image built in ${since(start)}`);
+  }
+  if (!existsSync(compiledCodePath(prefix))) {
+    onProgress("compiling what the base image uses (once for this version) ...");
+    const start = performance.now();
+    await runTool("compile-code", TUNING_FLAGS, [prefix]);
+    onProgress(`compiled in ${since(start)}`);
+  }
+  return base;
+}
+
+/** Runs a script of this folder in a process of its own. */
+async function runTool(name: string, flags: readonly string[], args: readonly string[]): Promise<void> {
+  const script = fileURLToPath(new URL(`./${name}${extname(import.meta.filename)}`, import.meta.url));
+  const child = spawn(process.execPath, ["--no-warnings", ...flags, script, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  if (code !== 0 || !existsSync(`${base.prefix}.json`))
-    throw new InternalError(`the base image could not be built (exit code ${code}):\n${output}`);
-  dropOldBases(join(cacheDir, "images"), base.hash);
-  onProgress(`base image built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
-  return base;
+  if (code !== 0)
+    throw new InternalError(`the base image could not be made: ${name} ended with exit code ${code}:\n${output}`);
 }
 
 /** Takes a base that is damaged out of the cache: {@link ensureBase} then builds it anew. */

@@ -13,9 +13,8 @@ import { evaluateGlue, patchedGlue } from "../runtime/glue.ts";
 import { packFileSystem, packInMemory } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import { packSitePackages, type SitePackages } from "../runtime/site-packages.ts";
-import { glueCachePath } from "../shell/parts.ts";
 import { guestEnvironment, installFiles } from "../shell/guest-root.ts";
-import { type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
+import { type BaseImage, glueCachePath, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
 import { fillHoles } from "./fill-holes.ts";
 import { neededGotNames } from "./libraries.ts";
 

@@ -50,3 +50,8 @@ export interface BaseImage {
   readonly got: Readonly<Record<string, number>>;
   readonly libraries: readonly SideModule[];
 }
+
+/** What V8 made of the glue's source. */
+export const glueCachePath = (prefix: string): string => `${prefix}.glue.${process.version}.cache`;
+/** What V8 made of the modules: machine code (docs/decisions/0017-compiled-code.md). */
+export const compiledCodePath = (prefix: string): string => `${prefix}.code.bin`;

@@ -2,18 +2,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { InternalError } from "../../graph/errors.ts";
-import { type PackIndex, packInMemory, type ReadPack } from "../runtime/guest-files.ts";
+import type { PackIndex } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import type { SitePackages } from "../runtime/site-packages.ts";
 import { SITE_PACKAGES } from "../shell/guest-root.ts";
 
-/** The bytes of a side module by its path in the guest. */
-export function libraryBytes(name: string, index: PackIndex, readPack: ReadPack): Uint8Array<ArrayBuffer> {
+/** Where a side module lies in the pack of the site-packages, by its path in the guest. */
+export function librarySpan(name: string, index: PackIndex): readonly [offset: number, bytes: number] {
   const at = index[name.startsWith(`${SITE_PACKAGES}/`) ? name.slice(SITE_PACKAGES.length + 1) : name];
   if (!at) throw new InternalError(`the side module ${name} is not among the site-packages`);
-  const bytes = new Uint8Array(at[1]);
-  readPack(bytes, at[0]);
-  return bytes;
+  return [at[0], at[1]];
 }
 
 /** The names in the GOT that main or a side module imports: 528 of 8,960. */
@@ -24,6 +22,9 @@ export function neededGotNames(libraries: readonly string[], site: SitePackages)
       if (from.startsWith("GOT")) needed.add(name);
   };
   add(new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm"))));
-  for (const name of libraries) add(new WebAssembly.Module(libraryBytes(name, site.index, packInMemory(site.data))));
+  for (const name of libraries) {
+    const [offset, bytes] = librarySpan(name, site.index);
+    add(new WebAssembly.Module(site.data.slice(offset, offset + bytes)));
+  }
   return needed;
 }

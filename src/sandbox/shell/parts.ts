@@ -1,17 +1,26 @@
 /** What every shell of a process shares: compiled modules, the glue, the files, the record. Made once, handed to each worker. */
-import { existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { InternalError } from "../../graph/errors.ts";
-import type { BaseImage } from "../image/format.ts";
-import { libraryBytes } from "../image/libraries.ts";
-import type { PackIndex, ReadPack } from "../runtime/guest-files.ts";
+import { BadImageError } from "../../fabric/native-errors.ts";
+import { store } from "../../fabric/store.ts";
+import { type BaseImage, compiledCodePath, glueCachePath } from "../image/format.ts";
+import { librarySpan } from "../image/libraries.ts";
+import type { PackIndex } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
 import { wrapperModule } from "./wrapper-module.ts";
+
+/** Modules of which there is compiled code beside the image, and those that start with it; if some do not, why. */
+export interface CodeUse {
+  readonly offered: number;
+  readonly used: number;
+  readonly refused?: string;
+}
 
 export interface ShellParts {
   readonly record: BaseImage;
   readonly main: WebAssembly.Module;
   readonly libraries: readonly WebAssembly.Module[];
+  readonly code: CodeUse;
   readonly wrapper: WebAssembly.Module;
   readonly glue: string;
   /** V8's code cache of the glue; absent on the first run of a base. */
@@ -28,30 +37,51 @@ const shared = (bytes: Uint8Array): SharedArrayBuffer => {
   return buffer;
 };
 
-export const glueCachePath = (prefix: string): string => `${prefix}.glue.${process.version}.cache`;
-
 export async function loadParts(prefix: string): Promise<ShellParts> {
-  // V8 compiles lazily and off this thread: start main first, it is the largest.
-  const main = WebAssembly.compile(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm")));
   const record = JSON.parse(readFileSync(`${prefix}.json`, "utf8")) as BaseImage;
-  const siteFd = openSync(`${prefix}.site.bin`, "r");
-  const readPack: ReadPack = (out, offset) => {
-    if (readSync(siteFd, out, 0, out.length, offset) !== out.length)
-      throw new InternalError(`${prefix}.site.bin ends early`);
-  };
   const index = readFileSync(`${prefix}.site.json`);
-  const parsed = JSON.parse(index.toString()) as PackIndex;
-  const libraries = record.libraries.map(({ name }) => WebAssembly.compile(libraryBytes(name, parsed, readPack)));
+  // First, and large: V8 goes on with it on threads of its own.
+  const { modules, code } = compile(prefix, record, JSON.parse(index.toString()) as PackIndex);
   const cache = glueCachePath(prefix);
-  return {
-    record,
+  const files = {
     wrapper: wrapperModule(record.importSlots.map(([, , signature]) => signature)),
     glue: readFileSync(`${prefix}.glue.js`, "latin1"),
     glueCache: existsSync(cache) ? shared(readFileSync(cache)) : undefined,
     stdlib: shared(readFileSync(join(pyodideDirectory, "python_stdlib.zip"))),
-    siteFd,
+    siteFd: openSync(`${prefix}.site.bin`, "r"),
     siteIndex: shared(index),
-    main: await main,
-    libraries: await Promise.all(libraries),
   };
+  const [main, ...libraries] = (await Promise.all(modules)) as [WebAssembly.Module, ...WebAssembly.Module[]];
+  return { record, main, libraries, code, ...files };
+}
+
+interface Compiling {
+  readonly modules: readonly Promise<WebAssembly.Module>[];
+  readonly code: CodeUse;
+}
+
+function compile(prefix: string, record: BaseImage, site: PackIndex): Compiling {
+  const main = join(pyodideDirectory, "pyodide.asm.wasm");
+  const sources = [
+    { path: main, offset: 0, bytes: statSync(main).size },
+    ...record.libraries.map(({ name }) => {
+      const [offset, bytes] = librarySpan(name, site);
+      return { path: `${prefix}.site.bin`, offset, bytes };
+    }),
+  ];
+  const path = compiledCodePath(prefix);
+  const without = (refused?: string): Compiling => {
+    const { modules } = store.modulesCompile(sources, null);
+    return { modules, code: { offered: 0, used: 0, ...(refused === undefined ? {} : { refused }) } };
+  };
+  if (!existsSync(path)) return without();
+  try {
+    const { modules, offered, used } = store.modulesCompile(sources, path);
+    if (used === offered) return { modules, code: { offered, used } };
+    const refused = `${offered - used} of ${offered} modules: it is of another V8 or processor, or of other modules`;
+    return { modules, code: { offered, used, refused } };
+  } catch (error) {
+    if (!(error instanceof BadImageError)) throw error;
+    return without(error.message);
+  }
 }
