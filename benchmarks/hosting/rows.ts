@@ -3,6 +3,7 @@ import type { Row } from "../bench.ts";
 import { againstCpython } from "./against-cpython.ts";
 import { cold } from "./cold.ts";
 import { invokeNumpy, invokePandas } from "./invoke.ts";
+import { noSpare } from "./no-spare.ts";
 import { pss } from "./pss.ts";
 import { reset } from "./reset.ts";
 import { runaway } from "./runaway.ts";
@@ -13,6 +14,7 @@ export const rows: readonly Row[] = [
   invokeNumpy,
   invokePandas,
   cold,
+  noSpare,
   start,
   reset,
   throughput,

@@ -37,9 +37,9 @@ export function dataFolder(bench: Bench): Disposable & { readonly path: string }
 }
 
 /** Resolves as soon as the command says where it listens: nothing is warm then. */
-export async function startServer(bench: Bench, dataDir: string): Promise<Server> {
+export async function startServer(bench: Bench, dataDir: string, more: readonly string[] = []): Promise<Server> {
   const { root, cacheDir } = bench.workspace;
-  const serve = ["serve", "--port", "0", "--data", dataDir, "--workers", String(WORKERS), "--grace", "1s"];
+  const serve = ["serve", "--port", "0", "--data", dataDir, "--workers", String(WORKERS), "--grace", "1s", ...more];
   const child = spawn(process.execPath, [join(root, "bin", "sandloom.js"), ...serve], {
     cwd: dataDir,
     env: { ...process.env, SANDLOOM_CACHE: cacheDir },
@@ -73,12 +73,12 @@ export async function startServer(bench: Bench, dataDir: string): Promise<Server
 }
 
 /** A server that has all its sandboxes and, without a data folder of its own, nothing deployed. */
-export async function openServer(bench: Bench, dataDir?: string): Promise<Server> {
+export async function openServer(bench: Bench, dataDir?: string, more: readonly string[] = []): Promise<Server> {
   const folder = dataDir === undefined ? dataFolder(bench) : { path: dataDir, [Symbol.dispose]: () => undefined };
   const remove = (): void => folder[Symbol.dispose]();
   let server: Server | undefined;
   try {
-    const started = (server = await startServer(bench, folder.path));
+    const started = (server = await startServer(bench, folder.path, more));
     const connection = await started.connect();
     const deadline = performance.now() + READY_DEADLINE_MS;
     while ((await connection.ask(requestOf("GET", "/ready"))).status !== 200) {

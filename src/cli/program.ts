@@ -184,7 +184,16 @@ function serverCommands(context: Context, program: Command, outcome: Outcome): v
       "invocations at a time (default: twice the CPUs)",
       naming("--workers", wholeNumber(1, 500)),
     )
-    .option("--memory <size>", "bytes that memory components may hold together", naming("--memory", parseSize))
+    .option(
+      "--memory <size>",
+      "bytes that sandboxes and memory components may hold together (default: half of the machine's)",
+      naming("--memory", parseSize),
+    )
+    .option(
+      "--min-warm <n>",
+      "sandboxes that are kept ready, used or not; 0: none (default: workers + 2)",
+      naming("--min-warm", wholeNumber(0, 1000)),
+    )
     .option("--data <DIR>", "folder of the database and its key", ".sandloom/server")
     .option("--tokens <FILE>", 'JSON: [{"name", "token", "scopes": ["read", "invoke", "deploy"]}]')
     .option(

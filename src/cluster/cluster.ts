@@ -36,10 +36,9 @@ import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./co
 import { EventLog } from "./event-log.ts";
 import { ExecutorProcess } from "./executor/process.ts";
 import type { ComponentCaps, ExecutorStats, FromExecutor, RunRequest, Usage } from "./executor/protocol.ts";
+import { type PoolOptions, poolOfPrograms } from "./pool-settings.ts";
 import { versions } from "./versions.ts";
 
-/** Beside the ones that run: one for an entry that waits, one that is being put back to its image. */
-const SPARE_SANDBOXES = 2;
 /** An executor that does not end a run it was told to end within this time is killed. */
 const CANCEL_DEADLINE_MS = 1000;
 
@@ -81,7 +80,9 @@ export async function createCluster(options: ClusterOptions = {}): Promise<Clust
   return createLocalCluster(options);
 }
 
-export async function createLocalCluster(options: ClusterOptions = {}): Promise<LocalCluster> {
+type LocalOptions = ClusterOptions & { readonly pool?: PoolOptions };
+
+export async function createLocalCluster(options: LocalOptions = {}): Promise<LocalCluster> {
   // Nothing of this reads the images: the process starts while they are looked for.
   const cacheDir = cacheDirectory(options.cacheDir);
   const base = await ensureBase(cacheDir, options.onProgress ?? (() => undefined));
@@ -95,6 +96,7 @@ export class LocalCluster implements Cluster {
   readonly #progress: (line: string) => void;
   readonly #cpus: number;
   readonly #memory_bytes: number;
+  readonly #pool: PoolOptions;
   readonly #active = new Map<string, ActiveRun>();
   readonly #opened = new Set<string>();
   readonly #sessions = new Map<string, { readonly executor: ExecutorProcess; readonly output: SessionOutput }>();
@@ -106,13 +108,14 @@ export class LocalCluster implements Cluster {
   #image_bytes = 0;
   #closed = false;
 
-  constructor(options: ClusterOptions, cacheDir: string, base: Base) {
+  constructor(options: LocalOptions, cacheDir: string, base: Base) {
     this.#cacheDir = cacheDir;
     this.#base = base;
     this.#cache = new ApplicationCache(cacheDir);
     this.#progress = options.onProgress ?? (() => undefined);
     this.#cpus = positive("cpus", options.cpus ?? availableParallelism());
     this.#memory_bytes = positive("memory_bytes", options.memory_bytes ?? Math.floor(totalmem() / 2));
+    this.#pool = options.pool ?? poolOfPrograms(this.#cpus);
     // Whoever runs something at once starts the executor with its application's image; else it starts without one.
     setTimeout(() => void (this.#closed || this.#executor()), 0);
   }
@@ -195,7 +198,7 @@ export class LocalCluster implements Cluster {
     const executor = await this.#ready();
     const hash = hashOf("snapshot", image.path);
     if (this.#opened.has(hash)) return hash;
-    await executor.request({ type: "open", hash, deltaPath: image.path });
+    await executor.request({ type: "open", hash, deltaPath: image.path, snapshot: true });
     this.#opened.add(hash);
     return hash;
   }
@@ -221,11 +224,12 @@ export class LocalCluster implements Cluster {
     if (this.#running && !this.#running.dead) return this.#running;
     this.#opened.clear();
     if (application) this.#opened.add(application.hash);
+    const { onEvent: _, ...pool } = this.#pool;
     const executor = new ExecutorProcess(this.#cacheDir, {
       basePrefix: this.#base.prefix,
       cpus: this.#cpus,
       memory_bytes: this.#memory_bytes,
-      sandboxes: Math.ceil(this.#cpus) + SPARE_SANDBOXES,
+      pool,
       ...(application ? { application } : {}),
     });
     executor.onMessage = (message) => this.#receive(message);
@@ -241,6 +245,7 @@ export class LocalCluster implements Cluster {
   #receive(message: FromExecutor): void {
     if (message.type === "note") this.#progress(message.text);
     if (message.type === "session-output") this.#sessions.get(message.session)?.output(message.stream, message.text);
+    if (message.type === "pool") this.#pool.onEvent?.(message.event);
     if (message.type === "events") this.#active.get(message.run)?.heard(message.events);
     if (message.type !== "ended") return;
     const run = this.#active.get(message.run);

@@ -1,6 +1,7 @@
 /** Prometheus metrics of a host. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FunctionHost, InvocationReport } from "../cluster/hosting/host.ts";
+import type { PoolEvent } from "../graph/pool.ts";
 
 const SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
 
@@ -10,6 +11,7 @@ export class Metrics {
   readonly #run: Histogram<"function">;
   readonly #queue: Histogram<"function">;
   readonly #cpu: Counter<"function">;
+  readonly #pool: Counter<"what" | "cause">;
 
   constructor() {
     const registers = [this.registry];
@@ -39,6 +41,16 @@ export class Metrics {
       labelNames: ["function"],
       registers,
     });
+    this.#pool = new Counter({
+      name: "sandloom_pool_events_total",
+      help: "Sandboxes made, let go, discarded and refused, by cause; /v1/stats has the reasons of the last ones",
+      labelNames: ["what", "cause"],
+      registers,
+    });
+  }
+
+  pooled({ what, cause }: PoolEvent): void {
+    this.#pool.inc({ what, cause });
   }
 
   invoked({ name, outcome, run_ms, queue_ms, usage }: InvocationReport): void {
@@ -54,6 +66,9 @@ export class Metrics {
     const running = gauge("sandloom_invocations_running", "Invocations that have a worker");
     const waiting = gauge("sandloom_invocations_waiting", "Invocations that wait for one");
     const sandboxes = gauge("sandloom_sandboxes", "Sandboxes of the executor");
+    const idle = gauge("sandloom_sandboxes_idle", "Sandboxes that stand idle");
+    const held = gauge("sandloom_pool_memory_bytes", "What sandboxes and memory components hold");
+    const bound = gauge("sandloom_pool_memory_bound_bytes", "What they may hold");
     const memory = new Gauge({
       name: "sandloom_executor_memory_bytes",
       help: "Proportional set size of the executor",
@@ -63,6 +78,9 @@ export class Metrics {
         running.set(stats.running);
         waiting.set(stats.waiting);
         sandboxes.set(stats.sandboxes);
+        idle.set(stats.pool.idle);
+        held.set(stats.pool.memory_bytes);
+        bound.set(stats.pool.bound_bytes);
         this.set(stats.pss_bytes);
       },
     });

@@ -34,6 +34,7 @@ const STATUS: Readonly<Record<string, number>> = {
   Cancelled: 503,
   ExecutorDied: 503,
   FabricFull: 503,
+  PoolFull: 503,
   TimedOut: 504,
 };
 

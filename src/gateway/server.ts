@@ -20,12 +20,16 @@ import { lambdaRoutes } from "./routes/lambda.ts";
 import { logRoutes } from "./routes/logs.ts";
 import { operationRoutes } from "./routes/operations.ts";
 
-export interface ServerOptions extends Omit<HostOptions, "onInvocation"> {
+export interface ServerOptions extends Omit<HostOptions, "onInvocation" | "onPool"> {
   readonly port: number;
   readonly address: string;
   /** A token file (auth.ts); needed where the address is not loopback. */
   readonly tokensPath?: string;
   readonly request_bytes?: number;
+  /** A request that is not here whole after this is answered with 408. */
+  readonly request_timeout_ms?: number;
+  /** A client that does not read its stream loses the connection when so much waits for it. */
+  readonly unread_bytes?: number;
   /** Told, in one line, of defects and of what the server does. */
   readonly onProgress?: (line: string) => void;
 }
@@ -46,6 +50,7 @@ export interface Server {
   readonly limits: {
     readonly request_bytes: number;
     readonly deploy_bytes: number;
+    readonly unread_bytes: number;
     readonly settings: FunctionSettings;
   };
   readonly state: { ready: boolean };
@@ -61,21 +66,28 @@ export interface RunningServer extends AsyncDisposable {
 
 const REQUEST_BYTES = 6 * 2 ** 20;
 const DEPLOY_BYTES = 32 * 2 ** 20;
-/** A request that is not here whole after this is answered with 408. */
+const UNREAD_BYTES = 32 * 2 ** 20;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Node looks for requests that are late so often; by default that is every 30 s, so that one could take twice its time. */
+const LATE_CHECK_MS = 1000;
 /** AWS's SDK sends events without saying what they are. */
 const RAW_TYPES = ["application/json", "application/octet-stream"];
 const KEEP_ALIVE_MS = 75_000;
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { port, address, tokensPath, request_bytes = REQUEST_BYTES, onProgress = () => undefined } = options;
+  const { port, address, tokensPath, onProgress = () => undefined } = options;
+  const { request_bytes = REQUEST_BYTES, unread_bytes = UNREAD_BYTES } = options;
   const access = new Access(address, tokensPath);
   const metrics = new Metrics();
-  const host = await FunctionHost.open({ ...options, onInvocation: (told) => metrics.invoked(told) });
+  const host = await FunctionHost.open({
+    ...options,
+    onInvocation: (told) => metrics.invoked(told),
+    onPool: (event) => metrics.pooled(event),
+  });
   try {
     metrics.watch(host);
-    const app = await open(onProgress);
-    const limits = { request_bytes, deploy_bytes: DEPLOY_BYTES, settings: DEFAULT_SETTINGS };
+    const app = await open(onProgress, options.request_timeout_ms ?? REQUEST_TIMEOUT_MS);
+    const limits = { request_bytes, deploy_bytes: DEPLOY_BYTES, unread_bytes, settings: DEFAULT_SETTINGS };
     const server: Server = { app, host, access, metrics, limits, state: { ready: false } };
     for (const routes of [functionRoutes, logRoutes, operationRoutes]) routes(server);
     await app.register(async (raw) => {
@@ -93,6 +105,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     warm.catch((error: unknown) => onProgress(`no sandbox could be made: ${String(error)}`));
     const stop = async (grace_ms: number): Promise<void> => {
       await host.drain(grace_ms);
+      // The answers of those that were ended are on their way.
+      await new Promise((resolve) => setImmediate(resolve));
       // Streams of logs would hold it open.
       app.server.closeAllConnections();
       await app.close();
@@ -105,9 +119,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
 }
 
-async function open(onProgress: (line: string) => void): Promise<App> {
+async function open(onProgress: (line: string) => void, request_timeout_ms: number): Promise<App> {
   const app: App = fastify({
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: request_timeout_ms,
+    http: {
+      requestTimeout: request_timeout_ms,
+      // Node takes the longer of the two for the whole request (`ConnectionsList::Expired` in its node_http_parser.cc).
+      headersTimeout: request_timeout_ms,
+      connectionsCheckingInterval: Math.min(LATE_CHECK_MS, request_timeout_ms),
+    },
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
     return503OnClosing: true,

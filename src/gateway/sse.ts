@@ -3,14 +3,14 @@ import type { FastifyReply } from "fastify";
 
 /** Proxies close a connection on which nothing comes. */
 const KEEP_ALIVE_MS = 15_000;
-/** A client that does not read what it asked for loses the connection when this much waits for it. */
-const MAX_BUFFERED_BYTES = 32 * 1024 * 1024;
-
 export class EventStream {
   readonly #reply: FastifyReply;
+  readonly #unread_bytes: number;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(reply: FastifyReply, headers: Readonly<Record<string, string>> = {}) {
+  /** `unread_bytes`: a client that does not read what it asked for loses the connection when so much waits for it. */
+  constructor(reply: FastifyReply, unread_bytes: number, headers: Readonly<Record<string, string>> = {}) {
+    this.#unread_bytes = unread_bytes;
     this.#reply = reply;
     reply.hijack();
     reply.raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store", ...headers });
@@ -20,7 +20,7 @@ export class EventStream {
   }
 
   send(event: string, data: unknown, id?: number): void {
-    if (this.#reply.raw.writableLength > MAX_BUFFERED_BYTES) {
+    if (this.#reply.raw.writableLength > this.#unread_bytes) {
       this.#reply.raw.destroy();
       return;
     }

@@ -72,6 +72,8 @@ export const MutatedByValue: ErrorClass = define("MutatedByValue");
 export const MemoryCapExceeded: ErrorClass = define("MemoryCapExceeded");
 /** The server has no room for this memory component. */
 export const FabricFull: ErrorClass = define("FabricFull");
+/** No sandbox may be made, for the executor's memory or their number, and none comes free. */
+export const PoolFull: ErrorClass = define("PoolFull");
 /** The sandbox's window has no free range of this size. */
 export const WindowFull: ErrorClass = define("WindowFull");
 /** A component's own heap reached its cap. */

@@ -84,7 +84,11 @@ export const MemoryMade = event("memory-made", {
   }),
 });
 export const MemoryFreed = event("memory-freed", { region: Type.Integer() });
-export const SandboxMade = event("sandbox-made", { sandbox: Type.Integer(), ms: Type.Number() });
+export const SandboxMade = event("sandbox-made", {
+  sandbox: Type.Integer(),
+  ms: Type.Number(),
+  reason: Type.Optional(Type.String()),
+});
 export const SandboxReset = event("sandbox-reset", {
   sandbox: Type.Integer(),
   ms: Type.Number(),

@@ -16,6 +16,7 @@ export const OP = {
   wait: 10,
   call: 11,
   publish: 12,
+  sleep: 13,
 } as const;
 
 export const HEADER_BYTES = 16;

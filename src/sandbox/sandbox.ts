@@ -434,7 +434,7 @@ export class Sandbox {
   #dispatch(frame: FrameReader): Uint8Array | undefined {
     const task = this.#task;
     if (!task) throw new RangeError("no component runs");
-    if (frame.op !== OP.attach && frame.op !== OP.detach) this.#releaseDelivered();
+    if (frame.op !== OP.attach && frame.op !== OP.detach && frame.op !== OP.sleep) this.#releaseDelivered();
     switch (frame.op) {
       case OP.start:
         return replyMessage(
@@ -497,6 +497,9 @@ export class Sandbox {
       case OP.join:
         this.#await([frame.a]);
         return this.#takeJoined(frame.a);
+      case OP.sleep:
+        this.#sleep(frame.a);
+        return replyWords();
       case OP.split: {
         this.#post({ type: "split", rows: frame.a, row_bytes: frame.b });
         return replyWords(this.#receive("split").n);
@@ -714,6 +717,19 @@ export class Sandbox {
       if (at >= 0) return this.#replies.splice(at, 1)[0] as Extract<ToSandbox, { type: T }>;
       if (exchange.load(slot, SLOT.cancel) !== 0) throw new CancelledInGuest();
       exchange.sleep(slot, seen, WAIT_SLICE_MS);
+    }
+  }
+
+  /** Until the time is over, or Python has a signal to look at. */
+  #sleep(ms: number): void {
+    const [exchange, slot, end_ms] = [this.#exchange, this.#slot, now_ms() + ms];
+    for (;;) {
+      const seen = exchange.load(slot, SLOT.wake);
+      if (exchange.load(slot, SLOT.cancel) !== 0) throw new CancelledInGuest();
+      const left_ms = end_ms - now_ms();
+      const signalled = this.#task?.keep === true && exchange.load(slot, SLOT.signal) !== 0;
+      if (left_ms <= 0 || signalled) return;
+      exchange.sleep(slot, seen, Math.min(left_ms, WAIT_SLICE_MS));
     }
   }
 

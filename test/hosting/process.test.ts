@@ -78,7 +78,9 @@ describe("the command", () => {
     expect(JSON.parse(sandloom("result", id).stdout)).toEqual([{}, "1"]);
     expect(sandloom("functions").stdout).toMatch(/^function +deployed +timeout +memory\nf@1 /);
     expect(sandloom("logs", "f").stdout).toMatch(/ hi\n.* ok in [\d.]+ ms/);
-    expect(sandloom("top").stdout).toMatch(/^\d of 2 workers busy, 0 waiting; \d+ sandboxes, \d+ MB\n/);
+    expect(sandloom("top").stdout).toMatch(
+      /^\d of 2 workers busy, 0 waiting; \d+ sandboxes, \d+ idle, \d+ MB of [\d.]+ GB\nsandboxes since the start: \d+ made, 0 let go, 0 discarded, 0 refused\n  .* made s0: the first\n/,
+    );
     expect(sandloom("remove", "f").status).toBe(0);
     expect(sandloom("invoke", "f")).toEqual({ status: 2, stdout: "", stderr: "NotFound: there is no function f\n" });
     expect(sandloom("deploy", "app.py", "--name", "no/name").status).toBe(2);
@@ -115,6 +117,71 @@ describe("the command", () => {
     expect(await answer).toEqual({ status: 200, body: "ended" });
     expect(await ended).toBe(0);
   });
+});
+
+describe("a server that is told to end while functions run", () => {
+  const SLOW = "import time\ndef main(event):\n    print('begun')\n    time.sleep(event['s'])\n    return 'ended'\n";
+
+  async function running(url: string, number: number): Promise<void> {
+    const stats = async (): Promise<unknown> => (await call(url, "GET", "/v1/stats")).body["running"];
+    await expect.poll(stats, { timeout: 10_000 }).toBe(number);
+  }
+
+  test("answers those that outlive their grace with 503, streams too, and begins what is stored anew at the next start", async () => {
+    const { child, url, ended } = await serve("late", "--grace", "300ms");
+    await call(url, "POST", "/v1/functions/slow/versions", { sources: sourcesOf(SLOW) });
+    const path = "/v1/functions/slow/invocations";
+    const stored = await call(url, "POST", path, { s: 3 }, { prefer: "respond-async" });
+    await running(url, 1);
+    const stream = fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "text/event-stream" },
+      body: '{"s":60}',
+    }).then((response) => response.text());
+    await running(url, 2);
+    const waiting = call(url, "POST", path, { s: 60 });
+    await expect.poll(async () => (await call(url, "GET", "/v1/stats")).body["waiting"]).toBe(1);
+    child.kill("SIGTERM");
+    expect(await waiting).toMatchObject({ status: 503, body: { code: "Cancelled" } });
+    expect(await stream).toMatch(/^event: output\n.*begun[^]*event: error\n.*"code":"Cancelled"/);
+    expect(await ended).toBe(0);
+
+    const next = await serve("late");
+    const { body } = await call(next.url, "GET", `/v1/invocations/${String(stored.body["id"])}?wait_ms=20000`);
+    expect(body).toMatchObject({ state: "succeeded", result: "ended", attempts: 2 });
+    next.child.kill("SIGTERM");
+    expect(await next.ended).toBe(0);
+  }, 60_000);
+
+  test("lets a stream and one that waits in line end too, if their time suffices", async () => {
+    const { child, url, ended } = await serve("patient", "--workers", "1");
+    await call(url, "POST", "/v1/functions/slow/versions", { sources: sourcesOf(SLOW) });
+    const path = "/v1/functions/slow/invocations";
+    const stream = fetch(url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "text/event-stream" },
+      body: '{"s":0.5}',
+    }).then((response) => response.text());
+    await running(url, 1);
+    const waiting = call(url, "POST", path, { s: 0 });
+    await expect.poll(async () => (await call(url, "GET", "/v1/stats")).body["waiting"]).toBe(1);
+    child.kill("SIGTERM");
+    expect(await waiting).toEqual({ status: 200, body: "ended" });
+    expect(await stream).toMatch(/event: result\ndata: "ended"/);
+    expect(await ended).toBe(0);
+  }, 60_000);
+
+  test("ends at once when it is told twice", async () => {
+    const { child, url, ended } = await serve("twice");
+    await call(url, "POST", "/v1/functions/slow/versions", { sources: sourcesOf(SLOW) });
+    const cut = call(url, "POST", "/v1/functions/slow/invocations", { s: 60 }).catch(() => "cut");
+    await running(url, 1);
+    child.kill("SIGTERM");
+    await expect.poll(async () => (await call(url, "GET", "/ready")).status).toBe(503);
+    child.kill("SIGTERM");
+    expect(await ended).not.toBe(0);
+    expect(await cut).toBe("cut");
+  }, 60_000);
 });
 
 test("a server that is killed at any moment loses nothing that it acknowledged", async () => {

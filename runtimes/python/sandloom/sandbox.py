@@ -16,6 +16,7 @@ from sandloom_compiler import parse
 
 from . import device as _device
 from . import exceptions, globals_guard, lowlevel, session
+from . import sleep as _sleep
 from .device import PAIR, RAISE, RESULT, START, WORD, Device, FdTransport
 
 WORLD = "sandbox"
@@ -31,6 +32,7 @@ def configure(window_address, window_bytes):
     import sandloom
 
     _device.configure(window_address, window_bytes)
+    _sleep.install()
     sandloom._world = WORLD
 
 

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readApplication } from "../../cluster/application.ts";
 import type { Deployment, LogLine, StoredInvocation } from "../../cluster/hosting/bundle.ts";
-import type { FunctionHost } from "../../cluster/hosting/host.ts";
+import type { HostStats } from "../../cluster/hosting/host.ts";
 import { BadInput } from "../../graph/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
@@ -14,8 +14,6 @@ import { Interrupt } from "../interrupt.ts";
 import { Client, errorOf, parseTarget, type ServerFlags } from "../remote/client.ts";
 import { harmless, padEnd } from "../text/paint.ts";
 import { bytesText, countText, durationText } from "../text/quantities.ts";
-
-type Stats = Awaited<ReturnType<FunctionHost["stats"]>>;
 
 export interface DeployFlags extends ServerFlags {
   name: string;
@@ -164,7 +162,7 @@ export async function topCommand(context: Context, flags: ServerFlags & { json?:
   const { out } = context.terminal;
   using session = new Session(context, flags);
   for (;;) {
-    const stats = await session.client.request<Stats>("GET", "/v1/stats");
+    const stats = await session.client.request<HostStats>("GET", "/v1/stats");
     if (flags.json) out.write(`${JSON.stringify(stats)}\n`);
     else out.write(`${out.isTTY ? "\u001B[H\u001B[2J" : ""}${topText(stats)}`);
     if (!out.isTTY) return EXIT.ok;
@@ -172,12 +170,24 @@ export async function topCommand(context: Context, flags: ServerFlags & { json?:
   }
 }
 
-function topText({ running, waiting, workers, sandboxes, pss_bytes, functions }: Stats): string {
+/** Of the last things that the pool did. */
+const SHOWN_EVENTS = 5;
+
+function topText({ running, waiting, workers, sandboxes, pool, functions }: HostStats): string {
   const rows = Object.entries(functions)
     .toSorted(([, a], [, b]) => b.running + b.waiting - a.running - a.waiting)
     .map(([name, of]) => [name, String(of.running), String(of.waiting)]);
-  const head = `${running} of ${workers} workers busy, ${waiting} waiting; ${sandboxes} sandboxes, ${bytesText(pss_bytes)}\n\n`;
-  return head + table([["function", "running", "waiting"], ...rows]);
+  const memory = `${bytesText(pool.memory_bytes)} of ${bytesText(pool.bound_bytes)}`;
+  const { made, discarded, refused, idle } = pool;
+  const head =
+    `${running} of ${workers} workers busy, ${waiting} waiting; ${sandboxes} sandboxes, ${idle} idle, ${memory}\n` +
+    `sandboxes since the start: ${made} made, ${pool["let-go"]} let go, ${discarded} discarded, ${refused} refused\n`;
+  const last = pool.recent
+    .slice(-SHOWN_EVENTS)
+    .map(
+      ({ at, what, sandbox, reason }) => `  ${at} ${what}${sandbox === undefined ? "" : ` s${sandbox}`}: ${reason}\n`,
+    );
+  return `${head}${last.join("")}\n${table([["function", "running", "waiting"], ...rows])}`;
 }
 
 export async function removeCommand(context: Context, target: string, flags: ServerFlags): Promise<ExitCode> {

@@ -13,6 +13,7 @@ export interface ServeFlags {
   address: string;
   workers?: number;
   memory?: number;
+  minWarm?: number;
   data: string;
   tokens?: string;
   grace: number;
@@ -34,6 +35,7 @@ export async function serveCommand(context: Context, flags: ServeFlags): Promise
     dataDir: resolve(terminal.cwd, flags.data),
     onProgress: say,
     ...(flags.memory === undefined ? {} : { memory_bytes: flags.memory }),
+    ...(flags.minWarm === undefined ? {} : { min_warm: flags.minWarm }),
     ...(flags.tokens === undefined ? {} : { tokensPath: resolve(terminal.cwd, flags.tokens) }),
   });
   terminal.out.write(`${server.url}\n`);

@@ -20,10 +20,10 @@ import type { ShellParts } from "../../sandbox/shell/parts.ts";
 import { AdmissionQueue, type Shortage } from "./admission-queue.ts";
 import { type HostAnswer, type HostTask, runHostTask } from "./host-task.ts";
 import type { Images } from "./images.ts";
-import { CellPool } from "./pool.ts";
-import type { FromExecutor, RunRequest } from "./protocol.ts";
+import { CellPool, type PoolNews } from "./pool.ts";
+import type { FromExecutor, PoolSettings, RunRequest } from "./protocol.ts";
 import * as errors from "./run-errors.ts";
-import { type ComponentState, type Outcome, RunState } from "./run-state.ts";
+import { childOf, type ComponentState, type Outcome, RunState, type Triggered } from "./run-state.ts";
 
 /** Events go to the cluster in batches: they are for people, and each message costs the thread that also dispatches. */
 const EVENT_BATCH_MS = 15;
@@ -33,18 +33,8 @@ export interface DispatcherOptions {
   readonly images: Images;
   readonly exchange: Exchange;
   readonly cpus: number;
+  readonly pool: PoolSettings;
   readonly send: (message: FromExecutor) => void;
-}
-
-/** What a component is made of when it is triggered. */
-interface Triggered {
-  readonly name: string;
-  readonly depth: number;
-  readonly payload: Uint8Array;
-  readonly message_bytes: number;
-  readonly regions: readonly RegionUse[];
-  readonly parent?: NonNullable<ComponentState["parent"]>;
-  readonly line?: number;
 }
 
 export class Dispatcher {
@@ -60,10 +50,15 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     this.#queue = new AdmissionQueue(options.cpus);
     this.#send = options.send;
-    this.pool = new CellPool(options.parts, options.images, options.exchange, {
-      made: (cell, ms) => this.#toRuns((run) => run.emit({ type: "sandbox-made", sandbox: cell.id, ms: round(ms) })),
-      failed: (error) => this.#toRuns((run) => this.#fail(run, SandloomError.from(error).toReport())),
-      changed: () => this.#pump(),
+    const { parts, images, exchange, pool: settings } = options;
+    const failed = (error: Error): void => this.#toRuns((run) => this.#fail(run, SandloomError.from(error).toReport()));
+    const told = (news: PoolNews): void => this.#tell(news);
+    this.pool = new CellPool({
+      parts,
+      images,
+      exchange,
+      settings,
+      events: { told, failed, changed: () => this.#pump() },
     });
   }
 
@@ -103,11 +98,7 @@ export class Dispatcher {
 
   /** Runs a task of the host's own in a sandbox, as soon as one is idle. */
   async task(task: HostTask): Promise<HostAnswer> {
-    let taken = this.pool.take(task.image);
-    while (!taken) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      taken = this.pool.take(task.image);
-    }
+    const taken = await this.pool.takeSoon(task.image);
     return runHostTask(this.pool, taken, task);
   }
 
@@ -160,9 +151,10 @@ export class Dispatcher {
         this.#queue.add(run, component);
         continue;
       }
-      this.#emitAdmitted(run, component, next.reason);
-      this.#begin(run, component, taken);
+      this.#emitAdmitted(run, component, `${next.reason}; ${taken.reason}`);
+      this.#begin(run, component, taken.cell);
     }
+    this.pool.tend();
     this.#scheduleFlush();
   }
 
@@ -172,10 +164,35 @@ export class Dispatcher {
       this.#lastShortage = reason;
       first.run.emit({ type: "decided", what: "queue", component: first.component.id, reason });
     }
-    for (let missing = sandboxes - this.pool.idle - this.pool.coming; missing > 0; missing--) void this.pool.make();
+    const refusal = this.pool.demand(sandboxes);
+    // All wait for a sandbox that nobody can give back: one run ends, and its sandboxes do for the others.
+    if (refusal && this.#standsStill) this.#fail(first.run, errors.poolFull(refusal).toReport());
     // Every sandbox allowed is held; if nothing runs or is about to, then by components that wait for each other.
     for (const run of exhausted)
       if (!run.goesOn) this.#fail(run, errors.tooManyAlive(run.alive, run.request.limits.components_alive));
+  }
+
+  get #standsStill(): boolean {
+    const { idle, coming, leaving } = this.pool;
+    return idle + coming + leaving === 0 && ![...this.#runs.values()].some((run) => run.goesOn);
+  }
+
+  /** Looks after the pool; where memory is short and no sandbox stands idle, the run that began first ends. */
+  look(): void {
+    const short = this.pool.look();
+    const [oldest] = this.#runs.values();
+    if (short && oldest) this.#fail(oldest, errors.memoryShort(short.value, short.bound));
+  }
+
+  /** What the pool did, to the cluster; and to the runs, whose doing it may be. */
+  #tell(news: PoolNews): void {
+    const { what, sandbox = -1, ms = 0, reason } = news;
+    this.#send({ type: "pool", event: { at: new Date().toISOString(), ...news } });
+    this.#toRuns((run) => {
+      if (what === "made") run.emit({ type: "sandbox-made", sandbox, ms, reason });
+      else if (what === "let-go") run.emit({ type: "sandbox-discarded", sandbox, reason });
+      else if (what === "refused") run.emit({ type: "decided", what: "sandbox", reason });
+    });
   }
 
   #emitAdmitted(run: RunState, component: ComponentState, reason: string, at_ms?: number): void {
@@ -479,7 +496,7 @@ export class Dispatcher {
   async #discard(run: RunState, cell: SandboxCell, reason: string): Promise<void> {
     run.discarded = true;
     if (this.pool.has(cell)) run.emit({ type: "sandbox-discarded", sandbox: cell.id, reason });
-    if (!(await this.pool.discard(cell))) this.#send({ type: "stuck" });
+    if (!(await this.pool.discard(cell, { what: "discarded", cause: "failed", reason }))) this.#send({ type: "stuck" });
   }
 
   #print(run: RunState, component: ComponentState, stream: "stdout" | "stderr", text: string): void {
@@ -573,14 +590,6 @@ export class Dispatcher {
   #toRuns(work: (run: RunState) => void): void {
     for (const run of this.#runs.values()) work(run);
   }
-}
-
-/** What a message of `parent` says of the component that it starts. */
-function childOf(
-  parent: ComponentState,
-  { name, ticket, line, regions }: Extract<FromSandbox, { type: "trigger" | "called" }>,
-): Pick<Triggered, "name" | "depth" | "regions" | "parent" | "line"> {
-  return { name, depth: parent.depth + 1, regions, parent: { component: parent.id, ticket }, line };
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;

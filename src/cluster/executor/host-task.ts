@@ -24,6 +24,8 @@ const settings: RunSettings = {
   message_bytes: defaultLimits.message_bytes,
 };
 
+const discarded = { what: "discarded", cause: "failed", reason: "a task of the host failed in it" } as const;
+
 export interface HostAnswer {
   readonly document: string;
   /** What the task printed. */
@@ -52,7 +54,7 @@ export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostT
         details: {},
       }),
     );
-    void pool.discard(cell);
+    void pool.discard(cell, discarded);
   }, defaultLimits.component_timeout_ms);
   try {
     const extra = deltaPath === undefined ? {} : { deltaPath };
@@ -62,7 +64,7 @@ export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostT
     return answer;
   } catch (error) {
     reject(SandloomError.from(error));
-    if (SandloomError.from(error).code === "SandboxDied") await pool.discard(cell);
+    if (SandloomError.from(error).code === "SandboxDied") await pool.discard(cell, discarded);
     return await promise;
   } finally {
     clearTimeout(timer);

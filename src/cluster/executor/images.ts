@@ -25,6 +25,13 @@ export class Images {
     this.#baseHash = baseHash;
   }
 
+  /** Of the applications' that are open. */
+  get open_bytes(): number {
+    let bytes = 0;
+    for (const [hash, { own_bytes }] of this.#open) if (hash !== BASE) bytes += own_bytes;
+    return bytes;
+  }
+
   /** `keptPath`: where the file will be from now on, if it is about to be moved. */
   async add(hash: string, deltaPath: string, keptPath: string = deltaPath): Promise<number> {
     this.#deltas.set(hash, deltaPath);

@@ -9,9 +9,16 @@ import { compiledCodePath } from "../../sandbox/image/format.ts";
 import { loadParts } from "../../sandbox/shell/parts.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Images } from "./images.ts";
+import { LOOK_MS } from "./pool.ts";
 import { BASE } from "./protocol.ts";
 import { Sessions } from "./sessions.ts";
-import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
+import {
+  BOOT_REQUEST,
+  type ExecutorOptions,
+  type ExecutorStats,
+  type FromExecutor,
+  type ToExecutor,
+} from "./protocol.ts";
 
 // A terminal's Ctrl-C reaches every process of the group: what it means is the cluster's decision.
 process.on("SIGINT", () => undefined);
@@ -42,7 +49,7 @@ firstImage.catch(() => undefined); // told by boot(), which needs it too
 const exchange = new Exchange();
 const firstCell = new SandboxCell(0, exchange);
 const parts = loadParts(basePrefix);
-const dispatcher = new Dispatcher({ parts, images, exchange, cpus: options.cpus, send });
+const dispatcher = new Dispatcher({ parts, images, exchange, cpus: options.cpus, pool: options.pool, send });
 
 const sessions = new Sessions(dispatcher.pool, images, send);
 
@@ -51,7 +58,7 @@ async function boot(): Promise<void> {
   if (application) pool.application = application.hash;
   await firstImage;
   // The first alone, so that it is ready as early as can be; the others while it works.
-  if (!(await pool.make(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
+  if (!(await pool.start(firstCell))) throw pool.failure ?? new InternalError("no sandbox could be made");
   const { record, code } = await parts;
   send({ type: "ready", image_bytes: record.data_bytes });
   if (code.refused !== undefined) {
@@ -60,8 +67,8 @@ async function boot(): Promise<void> {
     const text = `the base's compiled code cannot be used (${code.refused}): this process starts more slowly, and it is made again`;
     send({ type: "note", text });
   }
-  pool.target = options.sandboxes;
-  while (pool.size < pool.target && (await pool.make()));
+  pool.tend();
+  setInterval(() => dispatcher.look(), LOOK_MS);
 }
 
 async function handle(message: ToExecutor): Promise<void> {
@@ -78,7 +85,7 @@ async function handle(message: ToExecutor): Promise<void> {
       return;
     case "open":
       await images.add(message.hash, message.deltaPath);
-      dispatcher.pool.application = message.hash;
+      if (!message.snapshot) dispatcher.pool.application = message.hash;
       return reply(message.request, "{}");
     case "load": {
       const { document, deltaPath, hash, keptPath } = message;
@@ -111,9 +118,11 @@ async function handle(message: ToExecutor): Promise<void> {
     case "stats": {
       const { regions, accounts, used_bytes } = store.storeStats();
       const { fds, mappings, pss_bytes } = store.processMemory();
+      const { size: sandboxes, idle, memory_bytes } = dispatcher.pool;
+      const pool = { sandboxes, idle, memory_bytes };
       return reply(
         message.request,
-        JSON.stringify({ regions, accounts, used_bytes, fds, mappings, pss_bytes, sandboxes: dispatcher.pool.size }),
+        JSON.stringify({ regions, accounts, used_bytes, fds, mappings, pss_bytes, ...pool } satisfies ExecutorStats),
       );
     }
     default:

@@ -121,6 +121,7 @@ export class ExecutorProcess {
         return;
       case "note":
       case "session-output":
+      case "pool":
       case "events":
       case "ended":
         this.onMessage(message);

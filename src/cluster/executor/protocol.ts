@@ -2,6 +2,7 @@
 import type { ErrorReport } from "../../graph/errors.ts";
 import type { RunEvent } from "../../graph/events.ts";
 import type { Limits } from "../../graph/limits.ts";
+import type { PoolEvent } from "../../graph/pool.ts";
 import type { Artifact, Mount } from "../../sandbox/messages.ts";
 
 /** What the graph says of one compute component that the dispatcher needs. */
@@ -44,8 +45,18 @@ export interface ExecutorOptions {
   readonly application?: { readonly hash: string; readonly deltaPath: string };
   readonly cpus: number;
   readonly memory_bytes: number;
-  /** As many sandboxes are kept. */
-  readonly sandboxes: number;
+  readonly pool: PoolSettings;
+}
+
+export interface PoolSettings {
+  /** As many sandboxes are kept, whether or not they are used. */
+  readonly min_warm: number;
+  /** As many are kept idle, ahead of demand. */
+  readonly reserve: number;
+  /** One that is not needed and has stood idle for so long is let go. */
+  readonly idle_ms: number;
+  /** What sandboxes and memory components may hold together; without it only the latter have a bound. */
+  readonly bound_bytes?: number;
 }
 
 /** The name under which the base stands among the applications' hashes. */
@@ -55,7 +66,14 @@ export const BASE = "";
 export const BOOT_REQUEST = -1;
 
 export type ToExecutor =
-  | { readonly type: "open"; readonly request: number; readonly hash: string; readonly deltaPath: string }
+  | {
+      readonly type: "open";
+      readonly request: number;
+      readonly hash: string;
+      readonly deltaPath: string;
+      /** Of a session, in the middle of something: no image for new sandboxes, which run a component first. */
+      readonly snapshot?: true;
+    }
   | {
       readonly type: "load";
       readonly request: number;
@@ -95,6 +113,9 @@ export interface ExecutorStats {
   readonly accounts: number;
   readonly used_bytes: number;
   readonly sandboxes: number;
+  readonly idle: number;
+  /** Private bytes of the executor, memory components and images: what the pool's bound is held against. */
+  readonly memory_bytes: number;
   readonly fds: number;
   readonly mappings: number;
   readonly pss_bytes: number;
@@ -121,5 +142,6 @@ export type FromExecutor =
       readonly stream: "stdout" | "stderr";
       readonly text: string;
     }
+  | { readonly type: "pool"; readonly event: PoolEvent }
   /** A thread does not end: the process must. */
   | { readonly type: "stuck" };

@@ -1,5 +1,13 @@
 /** The limits that the dispatcher enforces, as errors: the value, the bound, and what to do. */
-import { ComponentLimitExceeded, type ErrorReport, OutputLimitExceeded, TimedOut } from "../../graph/errors.ts";
+import {
+  ComponentLimitExceeded,
+  type ErrorReport,
+  OutputLimitExceeded,
+  PoolFull,
+  type SandloomError,
+  TimedOut,
+} from "../../graph/errors.ts";
+import type { Refusal } from "../../materializer/pool.ts";
 
 export function runTimedOut(bound: number): ErrorReport {
   const details = { limit: "run_timeout_ms", bound };
@@ -36,4 +44,18 @@ export function tooMuchOutput(component: string, value: number, bound: number): 
     `the run printed more than ${bound} bytes: print less, or write a file to /out`,
     details,
   ).toReport();
+}
+
+/** Something waits for a sandbox that never comes. */
+export function poolFull({ cause, reason, bound, value }: Refusal): SandloomError {
+  const limit = cause === "memory" ? "memory_bytes" : "sandboxes";
+  const help = cause === "memory" ? "raise --memory, or run less at a time" : "run less at a time";
+  return new PoolFull(`no sandbox can be made, and none comes free: ${reason}; ${help}`, { limit, bound, value });
+}
+
+/** It ran longest when memory ran out. */
+export function memoryShort(value: number, bound: number): ErrorReport {
+  const details = { limit: "memory_bytes", bound, value };
+  const message = `sandboxes and memory components hold ${value} bytes and ${bound} are allowed; of what runs, this began first: raise --memory, or give functions less`;
+  return new PoolFull(message, details).toReport();
 }

@@ -1,7 +1,14 @@
 /** What the dispatcher knows of one run and of its components. */
 import type { EventOf, RunEvent } from "../../graph/events.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
-import { type DirectCalls, now_ms, type RegionMade, type RegionUse, type RunSettings } from "../../sandbox/messages.ts";
+import {
+  type DirectCalls,
+  type FromSandbox,
+  now_ms,
+  type RegionMade,
+  type RegionUse,
+  type RunSettings,
+} from "../../sandbox/messages.ts";
 import type { FromExecutor, RunRequest } from "./protocol.ts";
 
 export type Outcome = Pick<Extract<FromExecutor, { type: "ended" }>, "result" | "error">;
@@ -28,6 +35,17 @@ export interface ComponentState {
   /** It was called directly. */
   called: boolean;
   timer: NodeJS.Timeout | undefined;
+}
+
+/** What a component is made of when it is triggered. */
+export interface Triggered {
+  readonly name: string;
+  readonly depth: number;
+  readonly payload: Uint8Array;
+  readonly message_bytes: number;
+  readonly regions: readonly RegionUse[];
+  readonly parent?: NonNullable<ComponentState["parent"]>;
+  readonly line?: number;
 }
 
 const WORD_BYTES = Int32Array.BYTES_PER_ELEMENT;
@@ -141,4 +159,12 @@ export class RunState {
     this.#events = [];
     return events;
   }
+}
+
+/** What a message of `parent` says of the component that it starts. */
+export function childOf(
+  parent: ComponentState,
+  { name, ticket, line, regions }: Extract<FromSandbox, { type: "trigger" | "called" }>,
+): Pick<Triggered, "name" | "depth" | "regions" | "parent" | "line"> {
+  return { name, depth: parent.depth + 1, regions, parent: { component: parent.id, ticket }, line };
 }

@@ -50,19 +50,13 @@ export class Sessions {
   async open(id: string, application: string, limits: SessionLimits, environment?: string): Promise<void> {
     const image = await this.#images.hold(application);
     // One more than the runs need, as long as the session has it.
-    this.#pool.target++;
-    let cell = this.#pool.take(image);
-    if (!cell) void this.#pool.make();
-    while (!cell) {
-      if (this.#pool.failure && this.#pool.coming === 0) {
-        this.#pool.target--;
-        this.#images.release(application);
-        throw this.#pool.failure;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      cell = this.#pool.take(image);
-    }
-    if (this.#pool.size + this.#pool.coming < this.#pool.target) void this.#pool.make();
+    this.#pool.min_warm++;
+    const cell = await this.#pool.takeSoon(image).catch((error: unknown) => {
+      this.#pool.min_warm--;
+      this.#images.release(application);
+      throw error;
+    });
+    this.#pool.tend();
     const settings: RunSettings = {
       run: -1,
       account: NO_ACCOUNT,
@@ -165,12 +159,13 @@ export class Sessions {
   }
 
   #letGo({ application }: Session): void {
-    this.#pool.target--;
+    this.#pool.min_warm--;
     this.#images.release(application);
   }
 
   async #discard(session: Session): Promise<void> {
-    const gone = await this.#pool.discard(session.cell);
+    const why = { what: "discarded", cause: "failed", reason: "its session ended" } as const;
+    const gone = await this.#pool.discard(session.cell, why);
     this.#letGo(session);
     if (!gone) this.#send({ type: "stuck" });
   }

@@ -9,9 +9,6 @@ import { BadInput, type ErrorReport, Overloaded } from "../../graph/errors.ts";
 import type { FunctionSettings, InvocationState, LogLine, Sources } from "./bundle.ts";
 
 const FORMAT_VERSION = 1;
-/** Of all functions; each keeps its sources. */
-const MAX_VERSIONS = 10_000;
-
 const SCHEMA = `
 CREATE TABLE versions (
   name TEXT NOT NULL,
@@ -87,9 +84,11 @@ type Row = Record<string, unknown>;
 export class HostDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #limits: { readonly versions: number };
 
-  /** @throws BadInput for a database of a newer version, and for one that another server has open */
-  constructor(folder: string) {
+  /** `limits.versions`: of all functions; each keeps its sources. @throws BadInput for a database of a newer version, and for one that another server has open */
+  constructor(folder: string, limits: { readonly versions: number }) {
+    this.#limits = limits;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, "sandloom.db");
     this.#db = new DatabaseSync(path);
@@ -119,10 +118,11 @@ export class HostDatabase {
   addVersion(row: Omit<VersionRow, "version">): number {
     return this.#transaction(() => {
       const { count } = this.#one("SELECT count(*) AS count FROM versions") as { count: number };
-      if (count >= MAX_VERSIONS)
+      const { versions: bound } = this.#limits;
+      if (count >= bound)
         throw new Overloaded(`${count} versions are deployed, and that is the most: remove some`, {
           limit: "versions",
-          bound: MAX_VERSIONS,
+          bound,
           value: count + 1,
         });
       const { name, created_ms, hash, sources, settings, secret_names, secrets } = row;

@@ -15,9 +15,11 @@ import {
   SandloomError,
 } from "../../graph/errors.ts";
 import { defaultLimits, type Limits } from "../../graph/limits.ts";
+import type { PoolEvent } from "../../graph/pool.ts";
 import type { ClusterOptions, CompiledApp } from "../api.ts";
 import { createLocalCluster, type LocalCluster } from "../cluster.ts";
 import type { Usage } from "../executor/protocol.ts";
+import { type HostPoolOptions, poolOfHost } from "../pool-settings.ts";
 import {
   type Deployment,
   type FunctionSettings,
@@ -29,19 +31,26 @@ import {
 import { HostDatabase, type InvocationRow, type VersionRow } from "./database.ts";
 import { FairQueue, RETRY_AFTER_MS } from "./fair-queue.ts";
 import { LogBook } from "./log-book.ts";
+import { PoolLog } from "./pool-log.ts";
 import { SecretBox } from "./secret-box.ts";
 
-export interface HostOptions extends Pick<ClusterOptions, "cacheDir" | "memory_bytes" | "onProgress"> {
+export interface HostOptions extends Pick<ClusterOptions, "cacheDir" | "onProgress">, HostPoolOptions {
   /** Database and key; made if missing. */
   readonly dataDir: string;
   /** Invocations at a time: each has a sandbox and a thread. */
   readonly workers: number;
   readonly waiting_per_function?: number;
   readonly waiting?: number;
+  /** Versions of all functions. */
+  readonly versions?: number;
+  /** Stored invocations that have not ended. */
+  readonly stored?: number;
   /** For how long the result of a stored invocation can be asked for. */
   readonly retention_ms?: number;
   /** Told of every invocation that ended. */
   readonly onInvocation?: (told: InvocationReport) => void;
+  /** Told of every sandbox that was made, let go, discarded or refused. */
+  readonly onPool?: (event: PoolEvent) => void;
 }
 
 export interface InvocationReport {
@@ -73,6 +82,31 @@ export interface Invoked {
   readonly report: InvocationReport;
 }
 
+export interface HostStats {
+  readonly running: number;
+  readonly waiting: number;
+  readonly workers: number;
+  readonly sandboxes: number;
+  /** Proportional set size of the executor. */
+  readonly pss_bytes: number;
+  readonly pool: Readonly<Record<PoolEvent["what"], number>> & {
+    readonly sandboxes: number;
+    readonly idle: number;
+    readonly min_warm: number;
+    /** What its bound is held against: sandboxes, memory components, images. */
+    readonly memory_bytes: number;
+    readonly bound_bytes: number;
+    readonly recent: readonly PoolEvent[];
+  };
+  readonly functions: Readonly<Record<string, { readonly running: number; readonly waiting: number }>>;
+}
+
+interface HostPool {
+  readonly min_warm: number;
+  readonly bound_bytes: number;
+  readonly log: PoolLog;
+}
+
 /** A version that can run. */
 interface Deployed {
   readonly row: VersionRow;
@@ -85,7 +119,7 @@ const WAITING_PER_FUNCTION = 1000;
 const WAITING = 5000;
 /** The longest that an invocation which has its turn waits for a sandbox. */
 const SANDBOX_WAIT_MS = 30_000;
-/** Stored invocations that have not ended. */
+const VERSIONS = 10_000;
 const STORED = 100_000;
 const RETENTION_MS = 24 * 3600 * 1000;
 const SWEEP_MS = 60_000;
@@ -95,6 +129,7 @@ const MAX_ATTEMPTS = 3;
 export class FunctionHost implements AsyncDisposable {
   readonly #options: HostOptions;
   readonly #cluster: LocalCluster;
+  readonly #pool: HostPool;
   readonly #database: HostDatabase;
   readonly #secrets: SecretBox;
   readonly #logs: LogBook;
@@ -109,13 +144,17 @@ export class FunctionHost implements AsyncDisposable {
   readonly #ends = new Map<string, PromiseWithResolvers<void>>();
   readonly #sweeping: NodeJS.Timeout;
   #draining = false;
+  /** The time that was left for what runs is over. */
+  #late = false;
 
-  private constructor(options: HostOptions, cluster: LocalCluster) {
+  private constructor(options: HostOptions, cluster: LocalCluster, pool: HostPool) {
     const { dataDir, workers, waiting_per_function = WAITING_PER_FUNCTION, waiting = WAITING } = options;
+    const { versions = VERSIONS } = options;
     this.#options = options;
     this.#cluster = cluster;
+    this.#pool = pool;
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    this.#database = new HostDatabase(dataDir);
+    this.#database = new HostDatabase(dataDir, { versions });
     this.#secrets = new SecretBox(join(dataDir, "secrets.key"));
     this.#logs = new LogBook(this.#database);
     this.#queue = new FairQueue({ workers, waiting_per_function, waiting });
@@ -124,15 +163,23 @@ export class FunctionHost implements AsyncDisposable {
   }
 
   static async open(options: HostOptions): Promise<FunctionHost> {
-    const { cacheDir, memory_bytes, onProgress, workers } = options;
+    const { cacheDir, onProgress, workers } = options;
+    const { pool, memory_bytes } = poolOfHost(options);
+    const log = new PoolLog();
+    const onEvent = (event: PoolEvent): void => {
+      log.add(event);
+      options.onPool?.(event);
+      if (event.what === "refused") onProgress?.(`no sandbox is made: ${event.reason}`);
+    };
     const cluster = await createLocalCluster({
       cpus: workers,
+      memory_bytes,
+      pool: { ...pool, onEvent },
       ...(cacheDir === undefined ? {} : { cacheDir }),
-      ...(memory_bytes === undefined ? {} : { memory_bytes }),
       ...(onProgress ? { onProgress } : {}),
     });
     try {
-      return new FunctionHost(options, cluster);
+      return new FunctionHost(options, cluster, { ...pool, log });
     } catch (error) {
       await cluster.close();
       throw error;
@@ -220,15 +267,11 @@ export class FunctionHost implements AsyncDisposable {
   enqueue(name: string, { version, event, key }: { version?: number; event: string; key?: string }): StoredInvocation {
     if (this.#draining) throw new Cancelled("the server is stopping");
     const { row: deployed } = this.#find(name, version);
-    if (this.#ends.size >= STORED)
+    const { stored: bound = STORED } = this.#options;
+    if (this.#ends.size >= bound)
       throw new Overloaded(
-        `${this.#ends.size} stored invocations have not ended, and ${STORED} are allowed: try again later`,
-        {
-          limit: "stored",
-          bound: STORED,
-          value: this.#ends.size + 1,
-          retry_after_ms: RETRY_AFTER_MS,
-        },
+        `${this.#ends.size} stored invocations have not ended, and ${bound} are allowed: try again later`,
+        { limit: "stored", bound, value: this.#ends.size + 1, retry_after_ms: RETRY_AFTER_MS },
       );
     const row = { id: randomUUID(), name, version: deployed.version, event, created_ms: Date.now() };
     const same = this.#database.addInvocation(row, key);
@@ -276,18 +319,13 @@ export class FunctionHost implements AsyncDisposable {
     return this.#logs.follow(name, follower);
   }
 
-  async stats(): Promise<{
-    running: number;
-    waiting: number;
-    workers: number;
-    sandboxes: number;
-    pss_bytes: number;
-    functions: Record<string, { running: number; waiting: number }>;
-  }> {
-    const { sandboxes, pss_bytes } = await this.#cluster.stats();
+  async stats(): Promise<HostStats> {
+    const { sandboxes, idle, memory_bytes, pss_bytes } = await this.#cluster.stats();
     const functions = Object.fromEntries(this.#database.versions().map(({ name }) => [name, this.#queue.of(name)]));
     const { running, waiting } = this.#queue;
-    return { running, waiting, workers: this.#options.workers, sandboxes, pss_bytes, functions };
+    const { log, min_warm, bound_bytes } = this.#pool;
+    const pool = { sandboxes, idle, min_warm, memory_bytes, bound_bytes, ...log.counts, recent: log.recent };
+    return { running, waiting, workers: this.#options.workers, sandboxes, pss_bytes, pool, functions };
   }
 
   get draining(): boolean {
@@ -295,8 +333,8 @@ export class FunctionHost implements AsyncDisposable {
   }
 
   /**
-   * Takes no more invocations, and waits for those in flight, but no longer than this; what is stored and has not ended runs at the
-   * next start.
+   * Takes no more invocations, and waits for those in flight, but no longer than this: those that run then are ended and answered so.
+   * What is stored and has not ended runs at the next start.
    */
   async drain(grace_ms: number): Promise<void> {
     this.#draining = true;
@@ -305,6 +343,10 @@ export class FunctionHost implements AsyncDisposable {
     const timer = setTimeout(late.resolve, grace_ms);
     await Promise.race([Promise.allSettled(this.#running), late.promise]);
     clearTimeout(timer);
+    if (this.#running.size === 0) return;
+    this.#late = true;
+    await this.#cluster.close();
+    await Promise.allSettled(this.#running);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -411,7 +453,8 @@ export class FunctionHost implements AsyncDisposable {
       if (outcome.error) throw outcome.error;
       return { id, version, document: outcome.result?.document ?? "null", report: report("ok") };
     } catch (error) {
-      const { code, message, details } = SandloomError.from(error);
+      const failure = this.#late ? new Cancelled("the server stopped before it had ended") : error;
+      const { code, message, details } = SandloomError.from(failure);
       report(code);
       throw SandloomError.fromReport({ code, message, details: { ...details, invocation: id, version } });
     } finally {

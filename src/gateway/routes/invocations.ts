@@ -76,7 +76,7 @@ export function invocationRoutes({ app, host, access, limits }: Server): void {
       }
       const signal = clientOf(request, reply);
       if (request.headers.accept?.includes("text/event-stream")) {
-        const stream = new EventStream(reply);
+        const stream = new EventStream(reply, limits.unread_bytes);
         try {
           const onOutput = (from: string, text: string): void => stream.send("output", { stream: from, text });
           const { document } = await host.invoke(name, { ...target, signal, onOutput });

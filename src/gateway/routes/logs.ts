@@ -5,7 +5,7 @@ import { Problem } from "../problem.ts";
 import type { Server } from "../server.ts";
 import { EventStream } from "../sse.ts";
 
-export function logRoutes({ app, host, access }: Server): void {
+export function logRoutes({ app, host, access, limits }: Server): void {
   app.get(
     "/v1/functions/:name/logs",
     {
@@ -26,7 +26,7 @@ export function logRoutes({ app, host, access }: Server): void {
       const { after, limit } = request.query;
       const lines = host.logs(name, { limit, ...(after === undefined ? {} : { after }) });
       if (!request.headers.accept?.includes("text/event-stream")) return { lines };
-      const stream = new EventStream(reply);
+      const stream = new EventStream(reply, limits.unread_bytes);
       const send = (line: LogLine): void => stream.send("line", line, line.id);
       lines.forEach(send);
       reply.raw.once("close", host.followLogs(name, send));
