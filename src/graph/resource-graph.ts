@@ -88,6 +88,18 @@ export const CommunicateRelation = Type.Object(
 );
 export type CommunicateRelation = Static<typeof CommunicateRelation>;
 
+/** A wheel that an application requires beside the base image. */
+export const RequiredPackage = Type.Object(
+  {
+    name: Type.String({ pattern: "^[a-z0-9]+(-[a-z0-9]+)*$", maxLength: 200, description: "as PEP 503 normalizes it" }),
+    version: Type.String({ maxLength: 100 }),
+    file: Type.String({ pattern: "^[\\w.!+-]+\\.whl$", maxLength: 300 }),
+    sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+  },
+  closed,
+);
+export type RequiredPackage = Static<typeof RequiredPackage>;
+
 export const ResourceGraph = Type.Object(
   {
     format: Type.Literal(GRAPH_FORMAT),
@@ -100,6 +112,9 @@ export const ResourceGraph = Type.Object(
       closed,
     ),
     imports: Type.Array(Type.String(), { description: "top-level packages that the application imports" }),
+    packages: Type.Optional(
+      Type.Array(RequiredPackage, { maxItems: 200, description: "wheels that are loaded beside the base image" }),
+    ),
     modules: Type.Array(
       Type.Object({ name: Type.String(), path: Type.String(), source: Type.Optional(Type.String()) }, closed),
     ),

@@ -13,6 +13,7 @@ export function importablePackages(): string[] {
 }
 
 export interface LockedPackage {
+  readonly version: string;
   readonly file_name: string;
   readonly sha256: string;
   readonly imports: readonly string[];
