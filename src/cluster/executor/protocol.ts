@@ -41,7 +41,7 @@ export interface Usage {
 export interface ExecutorOptions {
   readonly basePrefix: string;
   /** The application's delta over the base, when its image is cached; its hash. */
-  readonly application?: { readonly hash: string; readonly deltaPath: string };
+  readonly application?: { readonly hash: string; readonly deltaPath: string; readonly packPath?: string };
   readonly cpus: number;
   readonly memory_bytes: number;
   /** As many sandboxes are kept. */
@@ -55,7 +55,14 @@ export const BASE = "";
 export const BOOT_REQUEST = -1;
 
 export type ToExecutor =
-  | { readonly type: "open"; readonly request: number; readonly hash: string; readonly deltaPath: string }
+  | {
+      readonly type: "open";
+      readonly request: number;
+      readonly hash: string;
+      readonly deltaPath: string;
+      /** The wheels that the application requires, packed. */
+      readonly packPath?: string;
+    }
   | {
       readonly type: "load";
       readonly request: number;
@@ -64,6 +71,7 @@ export type ToExecutor =
       readonly deltaPath: string;
       /** Where the file will be kept. */
       readonly keptPath: string;
+      readonly packPath?: string;
     }
   | { readonly type: "parse"; readonly request: number; readonly document: string }
   | ({ readonly type: "run" } & RunRequest)

@@ -63,10 +63,12 @@ export class Sessions {
       cell = this.#pool.take(image);
     }
     if (this.#pool.size + this.#pool.coming < this.#pool.target) void this.#pool.make();
+    const packages = this.#images.packagesOf(application);
     const settings: RunSettings = {
       run: -1,
       account: NO_ACCOUNT,
       mounts: [],
+      ...(packages ? { packages } : {}),
       heap_bytes: limits.heap_bytes,
       file_bytes: limits.file_bytes,
       message_bytes: limits.message_bytes,
