@@ -3,25 +3,27 @@
  * images in the executor, and carries runs.
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import type { ParsedFile, SourceFile } from "../compiler/index.ts";
 import { COMPILER_VERSION } from "../compiler/version.ts";
 import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
 import type { RunEvent, RunRecord } from "../graph/events.ts";
 import { RUN_FORMAT } from "../graph/formats.ts";
-import { defaultLimits, type Limits } from "../graph/limits.ts";
+import type { RequiredPackage } from "../graph/resource-graph.ts";
+import type { Limits } from "../graph/limits.ts";
 import { reportOf } from "../materializer/report.ts";
 import { type Base, dropBase, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
-import { importablePackages } from "../sandbox/runtime/catalogue.ts";
+import { basePackages, importablePackages } from "../sandbox/runtime/catalogue.ts";
 import { cacheDirectory } from "../sandbox/runtime/paths.ts";
 import type {
   Artifact,
   Cluster,
   ClusterOptions,
   CompiledApp,
+  CompileOptions,
   Mount,
   Run,
   RunOptions,
@@ -34,8 +36,17 @@ import { Session, type SessionHost, sessionLimits, type SessionOutput } from "./
 import { type Application, isCompiled, readApplication } from "./application.ts";
 import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./compiled.ts";
 import { EventLog } from "./event-log.ts";
+import type { Pack, Requirements } from "./requirements/requirements.ts";
 import { ExecutorProcess } from "./executor/process.ts";
-import type { ComponentCaps, ExecutorStats, FromExecutor, RunRequest, Usage } from "./executor/protocol.ts";
+import type {
+  ComponentCaps,
+  ExecutorOptions,
+  ExecutorStats,
+  FromExecutor,
+  RunRequest,
+  Usage,
+} from "./executor/protocol.ts";
+import { checkedLimits, checkedMounts, eventText, positive } from "./run-input.ts";
 import { versions } from "./versions.ts";
 
 /** Beside the ones that run: one for an entry that waits, one that is being put back to its image. */
@@ -100,6 +111,7 @@ export class LocalCluster implements Cluster {
   readonly #sessions = new Map<string, { readonly executor: ExecutorProcess; readonly output: SessionOutput }>();
   /** Keys of the applications that were prepared here. */
   readonly #compiled = new Set<string>();
+  #required: Promise<Requirements> | undefined;
   /** Applications that are being prepared, by cache key: two runs of one application prepare it once. */
   readonly #preparing = new Map<string, Promise<Prepared>>();
   #running: ExecutorProcess | undefined;
@@ -121,9 +133,9 @@ export class LocalCluster implements Cluster {
     return this.#image_bytes;
   }
 
-  async compile(app: string | Application, options: { signal?: AbortSignal } = {}): Promise<CompiledApp> {
+  async compile(app: string | Application, options: CompileOptions = {}): Promise<CompiledApp> {
     options.signal?.throwIfAborted();
-    return (await this.#prepare(app)).app;
+    return (await this.#prepare(app, options)).app;
   }
 
   /** Resolves when the executor has a sandbox. */
@@ -162,7 +174,7 @@ export class LocalCluster implements Cluster {
     snapshotFolder: () => join(this.#cacheDir, "snapshots"),
     openSession: async (session, options, output) => {
       const { image, environment = {} } = options;
-      const application = image === undefined ? BASE : await this.#openImage(image);
+      const { application, packages } = image === undefined ? { application: BASE } : await this.#openImage(image);
       const executor = await this.#ready();
       const text = JSON.stringify(environment);
       this.#sessions.set(session, { executor, output });
@@ -173,6 +185,7 @@ export class LocalCluster implements Cluster {
           this.#sessions.delete(session);
           throw error;
         });
+      return packages;
     },
     sessionTask: (session, task) => this.#sessionExecutor(session).request({ type: "session-task", session, ...task }),
     interruptSession: (session) => this.#sessions.get(session)?.executor.send({ type: "session-interrupt", session }),
@@ -190,14 +203,42 @@ export class LocalCluster implements Cluster {
   }
 
   /** The name under which the executor knows an image. */
-  async #openImage(image: NonNullable<SandboxOptions["image"]>): Promise<string> {
-    if (typeof image === "string" || "graph" in image) return (await this.#prepare(image)).app.hash;
+  async #openImage(
+    image: NonNullable<SandboxOptions["image"]>,
+  ): Promise<{ application: string; packages?: readonly RequiredPackage[] }> {
+    if (typeof image === "string" || "graph" in image) {
+      const { hash, graph } = (await this.#prepare(image)).app;
+      return { application: hash, ...(graph.packages ? { packages: graph.packages } : {}) };
+    }
+    const { path, packages } = image;
+    const pack = await this.#pack(packages);
     const executor = await this.#ready();
-    const hash = hashOf("snapshot", image.path);
-    if (this.#opened.has(hash)) return hash;
-    await executor.request({ type: "open", hash, deltaPath: image.path });
-    this.#opened.add(hash);
-    return hash;
+    const hash = hashOf("snapshot", path);
+    if (!this.#opened.has(hash)) {
+      await executor.request({ type: "open", hash, deltaPath: path, ...packPathOf(pack) });
+      this.#opened.add(hash);
+    }
+    return { application: hash, ...(packages ? { packages } : {}) };
+  }
+
+  /** Loaded when it is needed: most applications require nothing. */
+  async #requirements(): Promise<Requirements> {
+    this.#required ??= import("./requirements/requirements.ts").then(
+      ({ Requirements: Made }) => new Made({ cacheDir: this.#cacheDir, basePackages, onProgress: this.#progress }),
+    );
+    return this.#required;
+  }
+
+  async #pack(packages: readonly RequiredPackage[] | undefined): Promise<Pack | undefined> {
+    return packages && packages.length > 0 ? (await this.#requirements()).pack(packages) : undefined;
+  }
+
+  /** With its requirements resolved. */
+  async #resolved(source: Application, signal?: AbortSignal): Promise<Application> {
+    const { requirements } = source;
+    if (requirements === undefined || source.packages) return source;
+    const packages = await (await this.#requirements()).resolve(requirements, signal);
+    return packages.length > 0 ? { ...source, packages } : source;
   }
 
   async close(): Promise<void> {
@@ -217,7 +258,7 @@ export class LocalCluster implements Cluster {
   }
 
   /** The executor, started when there is none that lives: with the application's image if it is cached. */
-  #executor(application?: { hash: string; deltaPath: string }): ExecutorProcess {
+  #executor(application?: ExecutorOptions["application"]): ExecutorProcess {
     if (this.#running && !this.#running.dead) return this.#running;
     this.#opened.clear();
     if (application) this.#opened.add(application.hash);
@@ -254,7 +295,7 @@ export class LocalCluster implements Cluster {
   }
 
   /** An executor that has a sandbox. */
-  async #ready(application?: { hash: string; deltaPath: string }): Promise<ExecutorProcess> {
+  async #ready(application?: ExecutorOptions["application"]): Promise<ExecutorProcess> {
     if (this.#closed) throw new Cancelled("the cluster is closed");
     for (let rebuilt = false; ; rebuilt = true) {
       const executor = this.#executor(application);
@@ -291,12 +332,25 @@ export class LocalCluster implements Cluster {
       source.entryFile,
       source.name,
       ...source.files.flatMap(({ path, text }) => [path, text]),
+      ...(source.packages && source.packages.length > 0 ? [JSON.stringify(source.packages)] : []),
     );
   }
 
-  async #prepare(app: string | Application | CompiledApp): Promise<Prepared> {
-    const source =
-      typeof app !== "string" ? app : isCompiled(app) ? await readCompiledFolder(app) : readApplication(app);
+  async #prepare(
+    app: string | Application | CompiledApp,
+    { requirements, signal }: CompileOptions = {},
+  ): Promise<Prepared> {
+    const read =
+      typeof app !== "string"
+        ? app
+        : isCompiled(app)
+          ? await readCompiledFolder(app)
+          : readApplication(app, requirements);
+    if ("graph" in read && requirements !== undefined)
+      throw new BadInput("a compiled application has its packages already: requirements are for its sources", {
+        requirements,
+      });
+    const source = "graph" in read ? read : await this.#resolved(read, signal);
     const key = this.#key(source);
     const sources = new Map("graph" in source ? [] : source.files.map(({ path, text }) => [path, text] as const));
     const known = this.#preparing.get(key);
@@ -318,16 +372,17 @@ export class LocalCluster implements Cluster {
     sources: ReadonlyMap<string, string>,
   ): Promise<Prepared> {
     const cached = this.#cache.read(key);
+    const pack = await this.#pack("graph" in source ? source.graph.packages : source.packages);
     if (cached) {
       try {
-        await this.#openCached(key);
+        await this.#openCached(key, pack);
         return { app: cached, sources };
       } catch (error) {
         await this.#dropDamaged(key, error);
       }
     }
     const executor = await this.#ready();
-    const compiled = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key);
+    const compiled = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key, pack);
     const document = loadDocument(compiled, sources);
     const draft = this.#cache.draft(key);
     try {
@@ -338,6 +393,7 @@ export class LocalCluster implements Cluster {
         document,
         deltaPath,
         keptPath: this.#cache.entry(key).deltaPath,
+        ...packPathOf(pack),
       });
       const app = { ...compiled, output };
       this.#cache.commit(draft, app);
@@ -348,23 +404,28 @@ export class LocalCluster implements Cluster {
     }
   }
 
-  async #openCached(key: string): Promise<void> {
+  async #openCached(key: string, pack: Pack | undefined): Promise<void> {
     const { deltaPath } = this.#cache.entry(key);
-    const executor = await this.#ready({ hash: key, deltaPath });
+    const files = { hash: key, deltaPath, ...packPathOf(pack) };
+    const executor = await this.#ready(files);
     if (this.#opened.has(key)) return;
-    await executor.request({ type: "open", hash: key, deltaPath });
+    await executor.request({ type: "open", ...files });
     this.#opened.add(key);
   }
 
   async #compile(
     executor: ExecutorProcess,
-    { name, entryFile, files }: Application,
+    { name, entryFile, files, packages: required }: Application,
     hash: string,
+    pack: Pack | undefined,
   ): Promise<CompiledApp> {
     // Loaded when it is needed: a run of what is cached starts without it.
     const { compile } = await import("../compiler/index.ts");
-    const packages = importablePackages();
-    const compiled = await compile({ name, entryFile, files }, (sources) => parse(executor, sources), { packages });
+    const options = {
+      packages: [...importablePackages(), ...(pack?.imports ?? [])],
+      ...(required ? { required } : {}),
+    };
+    const compiled = await compile({ name, entryFile, files }, (sources) => parse(executor, sources), options);
     const { graph, warnings } = compiled;
     return { graph, files: compiled.files, hash, cached: false, warnings };
   }
@@ -383,7 +444,7 @@ export class LocalCluster implements Cluster {
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
     signal.addEventListener("abort", () => aborted.reject(signal.reason as Error), { once: true });
-    const { app: compiled } = await Promise.race([this.#prepare(app), aborted.promise]);
+    const { app: compiled } = await Promise.race([this.#prepare(app, options), aborted.promise]);
     const heard = (events: readonly RunEvent[]): void => log.push(events);
     const executor = this.#executor();
     const outcome = await this.launch(compiled, { id, event, limits, mounts, watch: "events", signal, heard });
@@ -463,6 +524,8 @@ export class LocalCluster implements Cluster {
   }
 }
 
+const packPathOf = (pack: Pack | undefined): { packPath?: string } => (pack ? { packPath: pack.path } : {});
+
 async function parse(executor: ExecutorProcess, files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
   return JSON.parse(await executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
 }
@@ -514,51 +577,6 @@ const longestChain = memoized(({ graph }: CompiledApp): number => {
   };
   return entry === undefined ? Number.POSITIVE_INFINITY : lengthFrom(entry);
 });
-
-function positive(name: string, value: number): number {
-  if (!Number.isFinite(value) || value <= 0)
-    throw new BadInput(`${name} must be a number above 0, not ${value}`, { name, value });
-  return value;
-}
-
-function checkedLimits(given: Partial<Limits> = {}): Limits {
-  for (const [name, value] of Object.entries(given)) {
-    if (!(name in defaultLimits))
-      throw new BadInput(`there is no limit ${name}: the limits are ${Object.keys(defaultLimits).join(", ")}`, {
-        name,
-      });
-    positive(name, value);
-  }
-  return { ...defaultLimits, ...given };
-}
-
-/** Paths of the guest's own that a mount may not hide. */
-const RESERVED = ["/", "/dev", "/lib", "/proc", "/tmp", "/out", "/home", "/home/pyodide"];
-
-function checkedMounts(mounts: readonly Mount[]): Mount[] {
-  return mounts.map(({ host, guest }) => {
-    const folder = resolve(host);
-    if (!existsSync(folder) || !statSync(folder).isDirectory())
-      throw new BadInput(`the folder to mount does not exist: ${host}`, { host });
-    if (!isAbsolute(guest) || guest !== resolve(guest) || RESERVED.includes(guest) || /^\/(dev|lib|proc)\//.test(guest))
-      throw new BadInput(
-        `a folder cannot be mounted at ${guest}: choose an absolute path that is not the guest's own (${RESERVED.join(", ")})`,
-        { guest },
-      );
-    return { host: folder, guest };
-  });
-}
-
-function eventText(event: unknown): string {
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(event === undefined ? {} : event);
-  } catch (error) {
-    throw new BadInput(`the event is no JSON value: ${(error as Error).message}`);
-  }
-  if (text === undefined) throw new BadInput(`the event is no JSON value: it is a ${typeof event}`);
-  return text;
-}
 
 function keepLog(outDir: string, text: string): void {
   mkdirSync(outDir, { recursive: true });

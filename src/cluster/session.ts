@@ -4,6 +4,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BadInput, Cancelled, SandloomError } from "../graph/errors.ts";
 import { defaultLimits } from "../graph/limits.ts";
+import type { RequiredPackage } from "../graph/resource-graph.ts";
 import type { Sandbox, SandboxOptions, SandboxResult, Snapshot } from "./api.ts";
 import type { LocalCluster } from "./cluster.ts";
 
@@ -12,7 +13,12 @@ const RUN_TIMEOUT_MS = 300_000;
 /** What a session needs of its cluster. */
 export interface SessionHost {
   snapshotFolder(): string;
-  openSession(id: string, options: SandboxOptions, output: SessionOutput): Promise<void>;
+  /** @returns the wheels that its image's application requires */
+  openSession(
+    id: string,
+    options: SandboxOptions,
+    output: SessionOutput,
+  ): Promise<readonly RequiredPackage[] | undefined>;
   sessionTask(id: string, task: { document: string; timeout_ms: number; deltaPath?: string }): Promise<string>;
   interruptSession(id: string): void;
   closeSession(id: string, busy: boolean): Promise<void>;
@@ -28,6 +34,7 @@ export class Session implements Sandbox {
   /** What was asked for runs one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #listener: SessionOutput | undefined;
+  #packages: readonly RequiredPackage[] | undefined;
   #cells = 0;
   #busy = 0;
   #closed = false;
@@ -41,7 +48,7 @@ export class Session implements Sandbox {
   /** `cluster`: closed with the sandbox. */
   static async open(host: SessionHost, options: SandboxOptions, cluster?: LocalCluster): Promise<Session> {
     const session = new Session(host, options.onOutput ?? (() => undefined), cluster);
-    await host.openSession(session.#id, options, (stream, text) => {
+    session.#packages = await host.openSession(session.#id, options, (stream, text) => {
       session.#listener?.(stream, text);
       session.#onOutput(stream, text);
     });
@@ -89,7 +96,8 @@ export class Session implements Sandbox {
     mkdirSync(folder, { recursive: true });
     const path = join(folder, `${randomUUID()}.delta`);
     await this.#inTurn(() => this.#task({ op: "snapshot" }, RUN_TIMEOUT_MS, path));
-    return { path, drop: () => rmSync(path, { force: true }) };
+    const packages = this.#packages ? { packages: this.#packages } : {};
+    return { path, ...packages, drop: () => rmSync(path, { force: true }) };
   }
 
   interrupt(): void {

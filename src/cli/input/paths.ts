@@ -68,6 +68,15 @@ export function resolveOut(folder: string, cwd: string, option: string): string 
   return path;
 }
 
+/** The file that `--requirements` names, checked before anything is started for it. */
+export function resolveRequirements(file: string | undefined, cwd: string): { requirements?: string } {
+  if (file === undefined) return {};
+  const path = resolve(cwd, file);
+  const found = statOf(path);
+  if (!found || found.isDirectory()) throw new BadInput(`--requirements ${file}: there is no such file`, { file });
+  return { requirements: path };
+}
+
 function statOf(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false });
 }

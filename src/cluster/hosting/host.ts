@@ -16,6 +16,7 @@ import {
 } from "../../graph/errors.ts";
 import { defaultLimits, type Limits } from "../../graph/limits.ts";
 import type { ClusterOptions, CompiledApp } from "../api.ts";
+import type { Application } from "../application.ts";
 import { createLocalCluster, type LocalCluster } from "../cluster.ts";
 import type { Usage } from "../executor/protocol.ts";
 import {
@@ -160,7 +161,7 @@ export class FunctionHost implements AsyncDisposable {
     warnings: NonNullable<CompiledApp["warnings"]>;
     output: string;
   }> {
-    const app = await this.#cluster.compile(applicationOf(sources));
+    const app = await this.#cluster.compile(applicationOf(sources, null));
     const { warnings = [], output = "" } = app;
     const last = this.#database.version(name);
     const secret_names = Object.keys(secrets).toSorted();
@@ -170,7 +171,9 @@ export class FunctionHost implements AsyncDisposable {
       JSON.stringify(this.#secretsOf(last)) === JSON.stringify(sorted(secrets));
     if (last && same) return { deployment: deploymentOf(last), unchanged: true, warnings, output };
     const sealed = secret_names.length === 0 ? null : this.#secrets.seal(JSON.stringify(sorted(secrets)), name);
-    const row = { name, created_ms: Date.now(), hash: app.hash, sources, settings, secret_names, secrets: sealed };
+    const packages = sources.requirements === undefined ? null : (app.graph.packages ?? []);
+    const identity = { name, created_ms: Date.now(), hash: app.hash };
+    const row = { ...identity, sources, packages, settings, secret_names, secrets: sealed };
     const version = this.#database.addVersion(row);
     const deployed = this.#remember({ ...row, version });
     deployed.app = app;
@@ -363,7 +366,7 @@ export class FunctionHost implements AsyncDisposable {
   async #open(deployed: Deployed): Promise<CompiledApp> {
     const { app } = deployed;
     if (app && this.#cluster.isOpen(app)) return app;
-    return (deployed.app = await this.#cluster.compile(applicationOf(deployed.row.sources)));
+    return (deployed.app = await this.#cluster.compile(applicationOf(deployed.row.sources, deployed.row.packages)));
   }
 
   async #invoke(
@@ -462,9 +465,10 @@ const unknownFunction = (name: string, version?: number): SandloomError =>
     ...(version === undefined ? {} : { version }),
   });
 
-function deploymentOf({ name, version, created_ms, hash, settings, secret_names }: VersionRow): Deployment {
+function deploymentOf({ name, version, created_ms, hash, settings, secret_names, packages }: VersionRow): Deployment {
   const created_at = new Date(created_ms).toISOString();
-  return { name, version, created_at, hash, settings, secrets: [...secret_names] };
+  const required = packages ? { packages: [...packages] } : {};
+  return { name, version, created_at, hash, settings, secrets: [...secret_names], ...required };
 }
 
 function storedOf({
@@ -491,12 +495,11 @@ function storedOf({
   };
 }
 
-function applicationOf({ name, entry_file, files }: Sources): {
-  name: string;
-  folder: string;
-  entryFile: string;
-  files: Sources["files"];
-} {
+/** `packages`: what its requirements came to when it was deployed. */
+function applicationOf(
+  { name, entry_file, files, requirements }: Sources,
+  packages: VersionRow["packages"],
+): Application {
   for (const { path } of files)
     if (!/^(?!.*(^|\/)\.\.?(\/|$))[^/\0\\][^\0\\]*\.py$/.test(path))
       throw new BadInput(`${JSON.stringify(path)} is no path of a Python file below the application's folder`, {
@@ -504,7 +507,8 @@ function applicationOf({ name, entry_file, files }: Sources): {
       });
   if (!files.some(({ path }) => path === entry_file))
     throw new BadInput(`the entry file ${entry_file} is not among the files`, { entry_file });
-  return { name, folder: "/", entryFile: entry_file, files };
+  const required = { ...(requirements === undefined ? {} : { requirements }), ...(packages ? { packages } : {}) };
+  return { name, folder: "/", entryFile: entry_file, files, ...required };
 }
 
 const sorted = (secrets: Secrets): Secrets =>
