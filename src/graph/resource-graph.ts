@@ -100,6 +100,16 @@ export const RequiredPackage = Type.Object(
 );
 export type RequiredPackage = Static<typeof RequiredPackage>;
 
+/** The base images, each with all of the one before: Python, NumPy and pandas; SciPy too; scikit-learn too. */
+export const BaseKind = Type.Union([Type.Literal("standard"), Type.Literal("scipy"), Type.Literal("sklearn")]);
+export type BaseKind = Static<typeof BaseKind>;
+
+/** What an application needs beside its own modules. */
+export interface Surroundings {
+  readonly base: BaseKind;
+  readonly packages: readonly RequiredPackage[];
+}
+
 export const ResourceGraph = Type.Object(
   {
     format: Type.Literal(GRAPH_FORMAT),
@@ -112,6 +122,7 @@ export const ResourceGraph = Type.Object(
       closed,
     ),
     imports: Type.Array(Type.String(), { description: "top-level packages that the application imports" }),
+    base: Type.Optional(BaseKind),
     packages: Type.Optional(
       Type.Array(RequiredPackage, { maxItems: 200, description: "wheels that are loaded beside the base image" }),
     ),
