@@ -13,7 +13,7 @@
  */
 import type { RunEvent, RunRecord } from "../graph/events.ts";
 import type { Limits } from "../graph/limits.ts";
-import type { RequiredPackage, ResourceGraph } from "../graph/resource-graph.ts";
+import type { BaseKind, RequiredPackage, ResourceGraph } from "../graph/resource-graph.ts";
 
 export { timelineOf, type TimelineRow } from "../materializer/timeline.ts";
 
@@ -103,6 +103,8 @@ export interface Cluster extends AsyncDisposable {
 export interface SandboxOptions {
   /** An application whose modules it has imported, a path or a compiled one, or a snapshot. Python, NumPy and pandas when absent. */
   image?: string | CompiledApp | Snapshot;
+  /** Without `image`: `scipy` for SciPy too, `sklearn` for scikit-learn too. */
+  base?: BaseKind;
   limits?: Partial<Pick<Limits, "heap_bytes" | "output_bytes" | "message_bytes" | "file_bytes">>;
   environment?: Readonly<Record<string, string>>;
   /** Live, what is printed. */
@@ -121,7 +123,8 @@ export interface SandboxResult {
 /** The memory of a sandbox at one moment, as a file; those in `/tmp` are not part of it. */
 export interface Snapshot {
   readonly path: string;
-  /** The wheels that its application requires, if it has one that does. */
+  /** The base image that it is over, the standard one when absent, and the wheels of its application. */
+  readonly base?: BaseKind;
   readonly packages?: readonly RequiredPackage[];
   drop(): void;
 }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { BadInput } from "../graph/errors.ts";
-import type { RequiredPackage } from "../graph/resource-graph.ts";
+import type { Surroundings } from "../graph/resource-graph.ts";
 
 export interface Application {
   readonly name: string;
@@ -12,8 +12,8 @@ export interface Application {
   readonly files: readonly { readonly path: string; readonly text: string }[];
   /** The text of its requirements file, if it has one. */
   readonly requirements?: string;
-  /** What that came to when it was resolved: it is not resolved again. */
-  readonly packages?: readonly RequiredPackage[];
+  /** What it needs, as it was found before: it is not looked for again. */
+  readonly needs?: Surroundings;
 }
 
 const SOURCE_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -82,6 +82,11 @@ function readUtf8(file: string): string {
   } catch (error) {
     throw new BadInput(`${file} cannot be read as UTF-8: ${(error as Error).message}`, { path: file });
   }
+}
+
+/** The top-level names that its files seem to import: a string that looks like an import counts too. */
+export function topLevelImports({ files }: Pick<Application, "files">): Set<string> {
+  return new Set(files.flatMap(({ text }) => importedNames(text).map((name) => name.split(".")[0] ?? name)));
 }
 
 function importedNames(text: string): string[] {

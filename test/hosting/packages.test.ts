@@ -145,7 +145,7 @@ test("a database of the format before is taken over", async () => {
   await server.deploy("old", "def main(event):\n    return 1\n");
   await server.server[Symbol.asyncDispose]();
   const database = new DatabaseSync(join(dataDir, "sandloom.db"));
-  database.exec("ALTER TABLE versions DROP COLUMN packages; PRAGMA user_version = 1;");
+  database.exec("ALTER TABLE versions DROP COLUMN needs; PRAGMA user_version = 1;");
   database.close();
   await using upgraded = await serve("before");
   expect((await upgraded.invoke("old")).body).toBe(1);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Requirements } from "../../src/cluster/requirements/requirements.ts";
 import { SandloomError } from "../../src/graph/errors.ts";
-import { basePackages, lockedPackages } from "../../src/sandbox/runtime/catalogue.ts";
+import { lockedPackages } from "../../src/sandbox/runtime/catalogue.ts";
 import { makeWheel, TestIndex, type WheelOptions, writeWheels } from "./wheels.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sandloom-packages-"));
@@ -28,8 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => index.clear());
 
-const requirements = (): Requirements =>
-  new Requirements({ cacheDir, basePackages, onProgress: (line) => said.push(line) });
+const requirements = (): Requirements => new Requirements({ cacheDir, onProgress: (line) => said.push(line) });
 
 const add = (name: string, version: string, options: WheelOptions = {}): string => {
   const wheel = makeWheel(name, version, options);
@@ -38,13 +37,13 @@ const add = (name: string, version: string, options: WheelOptions = {}): string 
 };
 
 const resolve = async (text: string): Promise<Record<string, string>> => {
-  const found = await requirements().resolve(text);
-  return Object.fromEntries(found.map(({ name, version }) => [name, version]));
+  const { packages } = await requirements().resolve(text, "standard");
+  return Object.fromEntries(packages.map(({ name, version }) => [name, version]));
 };
 
 const refused = async (text: string): Promise<SandloomError> => {
   const error: unknown = await requirements()
-    .resolve(text)
+    .resolve(text, "standard")
     .catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(SandloomError);
   return error as SandloomError;
@@ -127,6 +126,23 @@ describe("the base image", () => {
     const error = await refused("lib");
     expect(error.details).toMatchObject({ reason: "base-version", package: "numpy", value: numpy() });
     expect(error.message).toContain("lib 1.0 needs numpy<2");
+  });
+
+  test("is a larger one where SciPy or scikit-learn are asked for, directly or not", async () => {
+    add("plots", "1.0", { requires: ["scipy>=1.10"] });
+    add("learn", "1.0", { requires: ["plots", "scikit_learn", "joblib"] });
+    add("joblib", "9.0");
+    const found = async (text: string): Promise<unknown[]> => {
+      const { base, packages } = await requirements().resolve(text, "standard");
+      return [base, ...packages.map(({ name, version }) => `${name} ${version}`)];
+    };
+    expect(await found("plots")).toEqual(["scipy", "plots 1.0"]);
+    expect(await found("learn")).toEqual(["sklearn", "learn 1.0", "plots 1.0"]);
+    // Of Python files alone: for it no base grows.
+    expect(await found("joblib")).toEqual(["standard", "joblib 9.0"]);
+    const { base } = await requirements().resolve("joblib", "sklearn");
+    expect(base).toBe("sklearn");
+    expect((await refused("scipy<1")).details).toMatchObject({ package: "scipy", reason: "base-version" });
   });
 
   test("has extras, of which what it lacks is added", async () => {
@@ -280,7 +296,7 @@ describe("what was resolved once", () => {
 
   test("is fetched again by its checksum when it is kept no more", async () => {
     add("lib", "1.0");
-    const packages = await requirements().resolve("lib");
+    const { packages } = await requirements().resolve("lib", "standard");
     const { path } = await requirements().pack(packages);
     rmSync(cacheDir, { recursive: true });
     add("lib", "2.0");
@@ -296,11 +312,11 @@ describe("what was resolved once", () => {
 
   test("and was damaged on the disk is made again", async () => {
     add("lib", "1.0");
-    const packages = await requirements().resolve("lib");
+    const { packages } = await requirements().resolve("lib", "standard");
     const { path } = await requirements().pack(packages);
     for (const file of readdirSync(join(cacheDir, "packages"), { recursive: true, withFileTypes: true }))
       if (file.isFile()) writeFileSync(join(file.parentPath, file.name), "damaged");
-    expect(await requirements().resolve("lib")).toEqual(packages);
+    expect((await requirements().resolve("lib", "standard")).packages).toEqual(packages);
     expect(await requirements().pack(packages)).toEqual({ path, imports: ["lib"] });
   });
 });
@@ -381,7 +397,7 @@ describe("the index", () => {
   test("is left when nobody waits any more", async () => {
     index.instead = () => true;
     const stop = new AbortController();
-    const waiting = requirements().resolve("lib", stop.signal);
+    const waiting = requirements().resolve("lib", "standard", stop.signal);
     setTimeout(() => stop.abort(new SandloomError("Cancelled", "enough")), 50);
     await expect(waiting).rejects.toMatchObject({ code: "Cancelled" });
   });

@@ -4,6 +4,8 @@ import { applies, nameKey, parseRequirement } from "../../src/cluster/requiremen
 import { defaultIn } from "../../src/cluster/requirements/pip-settings.ts";
 import { parseRequirementsFile } from "../../src/cluster/requirements/requirements-file.ts";
 import { isUsable, parseWheelName } from "../../src/cluster/requirements/wheel-name.ts";
+import { topLevelImports } from "../../src/cluster/application.ts";
+import { baseFor } from "../../src/sandbox/runtime/catalogue.ts";
 import { SandloomError } from "../../src/graph/errors.ts";
 
 const errorOf = (work: () => unknown): SandloomError => {
@@ -134,6 +136,17 @@ test.each([
   "a/b-1-py3-none-any.whl",
 ])("%s is no wheel's name", (file) => {
   expect(parseWheelName(file)).toBeUndefined();
+});
+
+test.each([
+  ["import numpy as np\nimport pandas", "standard"],
+  ["def f():\n    from scipy.stats import norm", "scipy"],
+  ["import numpy, scipy.linalg as la", "scipy"],
+  ["from sklearn import svm\nimport scipy", "sklearn"],
+  ["import joblib", "sklearn"],
+  ["import scipyfoo\nfrom . import sklearn_like", "standard"],
+])("%j gets the base image %s", (text, base) => {
+  expect(baseFor(topLevelImports({ files: [{ path: "app.py", text }] }))).toBe(base);
 });
 
 test("pip's own default is read from its help", () => {

@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { BadInput, type ErrorReport, Overloaded } from "../../graph/errors.ts";
-import type { RequiredPackage } from "../../graph/resource-graph.ts";
+import type { Surroundings } from "../../graph/resource-graph.ts";
 import type { FunctionSettings, InvocationState, LogLine, Sources } from "./bundle.ts";
 
 const FORMAT_VERSION = 2;
@@ -23,7 +23,7 @@ CREATE TABLE versions (
   settings TEXT NOT NULL,
   secret_names TEXT NOT NULL,
   secrets BLOB,
-  packages TEXT,
+  needs TEXT,
   PRIMARY KEY (name, version)
 ) STRICT;
 -- Numbers are not used again, even after a function was removed and deployed anew.
@@ -57,7 +57,7 @@ CREATE INDEX logs_by_name ON logs (name, id);
 `;
 
 /** From the format of that number to the next. */
-const UPGRADES: Readonly<Record<number, string>> = { 1: "ALTER TABLE versions ADD COLUMN packages TEXT;" };
+const UPGRADES: Readonly<Record<number, string>> = { 1: "ALTER TABLE versions ADD COLUMN needs TEXT;" };
 
 export interface VersionRow {
   readonly name: string;
@@ -68,8 +68,8 @@ export interface VersionRow {
   readonly settings: FunctionSettings;
   readonly secret_names: readonly string[];
   readonly secrets: Uint8Array | null;
-  /** What its requirements came to. */
-  readonly packages: readonly RequiredPackage[] | null;
+  /** What its requirements came to, if it has any. */
+  readonly needs: Surroundings | null;
 }
 
 export interface InvocationRow {
@@ -137,7 +137,7 @@ export class HostDatabase {
           bound: MAX_VERSIONS,
           value: count + 1,
         });
-      const { name, created_ms, hash, sources, settings, secret_names, secrets, packages } = row;
+      const { name, created_ms, hash, sources, settings, secret_names, secrets, needs } = row;
       const { version } = this.#one(
         `INSERT INTO last_versions VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET version = version + 1 RETURNING version`,
         name,
@@ -152,7 +152,7 @@ export class HostDatabase {
         JSON.stringify(settings),
         JSON.stringify(secret_names),
         secrets,
-        packages && JSON.stringify(packages),
+        needs && JSON.stringify(needs),
       );
       return version;
     });
@@ -317,13 +317,13 @@ export class HostDatabase {
 }
 
 function versionOf(row: Row): VersionRow {
-  const { sources, settings, secret_names, packages } = row as Record<string, string | null>;
+  const { sources, settings, secret_names, needs } = row as Record<string, string | null>;
   return {
     ...(row as unknown as VersionRow),
     sources: JSON.parse(sources ?? "") as Sources,
     settings: JSON.parse(settings ?? "") as FunctionSettings,
     secret_names: JSON.parse(secret_names ?? "") as string[],
-    packages: packages ? (JSON.parse(packages) as RequiredPackage[]) : null,
+    needs: needs ? (JSON.parse(needs) as Surroundings) : null,
   };
 }
 

@@ -171,9 +171,10 @@ export class FunctionHost implements AsyncDisposable {
       JSON.stringify(this.#secretsOf(last)) === JSON.stringify(sorted(secrets));
     if (last && same) return { deployment: deploymentOf(last), unchanged: true, warnings, output };
     const sealed = secret_names.length === 0 ? null : this.#secrets.seal(JSON.stringify(sorted(secrets)), name);
-    const packages = sources.requirements === undefined ? null : (app.graph.packages ?? []);
+    const { base = "standard", packages = [] } = app.graph;
+    const needs = sources.requirements === undefined ? null : { base, packages };
     const identity = { name, created_ms: Date.now(), hash: app.hash };
-    const row = { ...identity, sources, packages, settings, secret_names, secrets: sealed };
+    const row = { ...identity, sources, needs, settings, secret_names, secrets: sealed };
     const version = this.#database.addVersion(row);
     const deployed = this.#remember({ ...row, version });
     deployed.app = app;
@@ -366,7 +367,7 @@ export class FunctionHost implements AsyncDisposable {
   async #open(deployed: Deployed): Promise<CompiledApp> {
     const { app } = deployed;
     if (app && this.#cluster.isOpen(app)) return app;
-    return (deployed.app = await this.#cluster.compile(applicationOf(deployed.row.sources, deployed.row.packages)));
+    return (deployed.app = await this.#cluster.compile(applicationOf(deployed.row.sources, deployed.row.needs)));
   }
 
   async #invoke(
@@ -465,9 +466,9 @@ const unknownFunction = (name: string, version?: number): SandloomError =>
     ...(version === undefined ? {} : { version }),
   });
 
-function deploymentOf({ name, version, created_ms, hash, settings, secret_names, packages }: VersionRow): Deployment {
+function deploymentOf({ name, version, created_ms, hash, settings, secret_names, needs }: VersionRow): Deployment {
   const created_at = new Date(created_ms).toISOString();
-  const required = packages ? { packages: [...packages] } : {};
+  const required = needs ? { packages: [...needs.packages] } : {};
   return { name, version, created_at, hash, settings, secrets: [...secret_names], ...required };
 }
 
@@ -495,11 +496,8 @@ function storedOf({
   };
 }
 
-/** `packages`: what its requirements came to when it was deployed. */
-function applicationOf(
-  { name, entry_file, files, requirements }: Sources,
-  packages: VersionRow["packages"],
-): Application {
+/** `needs`: what its requirements came to when it was deployed. */
+function applicationOf({ name, entry_file, files, requirements }: Sources, needs: VersionRow["needs"]): Application {
   for (const { path } of files)
     if (!/^(?!.*(^|\/)\.\.?(\/|$))[^/\0\\][^\0\\]*\.py$/.test(path))
       throw new BadInput(`${JSON.stringify(path)} is no path of a Python file below the application's folder`, {
@@ -507,7 +505,7 @@ function applicationOf(
       });
   if (!files.some(({ path }) => path === entry_file))
     throw new BadInput(`the entry file ${entry_file} is not among the files`, { entry_file });
-  const required = { ...(requirements === undefined ? {} : { requirements }), ...(packages ? { packages } : {}) };
+  const required = { ...(requirements === undefined ? {} : { requirements }), ...(needs ? { needs } : {}) };
   return { name, folder: "/", entryFile: entry_file, files, ...required };
 }
 

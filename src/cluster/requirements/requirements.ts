@@ -3,10 +3,10 @@
  * that its sandboxes mount. docs/packages.md says what it means for users.
  */
 import { createHash } from "node:crypto";
-import { InternalError } from "../../graph/errors.ts";
 import { join } from "node:path";
-import type { RequiredPackage } from "../../graph/resource-graph.ts";
-import { lockedPackages } from "../../sandbox/runtime/catalogue.ts";
+import { InternalError } from "../../graph/errors.ts";
+import type { BaseKind, RequiredPackage, Surroundings } from "../../graph/resource-graph.ts";
+import { BASE_KINDS, lockedPackages, packagesOfBase } from "../../sandbox/runtime/catalogue.ts";
 import { packIndexOf } from "../../sandbox/runtime/pack-file.ts";
 import { userWheels } from "../../sandbox/runtime/paths.ts";
 import { FileStore } from "./file-store.ts";
@@ -19,8 +19,6 @@ const FORMAT = 1;
 
 export interface RequirementsOptions {
   readonly cacheDir: string;
-  /** The distributions of the base image, by their names in Pyodide's lock file. */
-  readonly basePackages: readonly string[];
   readonly onProgress: (line: string) => void;
 }
 
@@ -47,34 +45,34 @@ export class Requirements {
   }
 
   /**
-   * The wheels that a requirements file comes to. The same text comes to the same wheels as long as the cache and the folder of wheels
-   * are as they were: nobody is asked again.
+   * The wheels that a requirements file comes to, and the base image that has the rest: the given one or a larger. The same text comes to
+   * the same as long as the cache and the folder of wheels are as they were: nobody is asked again.
    *
    * @throws RequirementRefused, PackageIndexFailed, TimedOut
    */
-  resolve(text: string, signal?: AbortSignal): Promise<readonly RequiredPackage[]> {
+  resolve(text: string, base: BaseKind, signal?: AbortSignal): Promise<Surroundings> {
     const locked = lockedPackages();
-    const base = this.#options.basePackages.map((name) => `${name} ${locked[name]?.version}`);
+    const there = BASE_KINDS.flatMap((kind) => packagesOfBase[kind].map((name) => `${name} ${locked[name]?.version}`));
     const own = userWheels();
-    const key = `${hashOf(FORMAT, text, ...base, own === undefined ? "" : folderState(own))}.json`;
+    const key = `${hashOf(FORMAT, text, base, ...there, own === undefined ? "" : folderState(own))}.json`;
     return this.#once(key, async () => {
       const kept = this.#keptResolution(key);
       if (kept) return kept;
       const fetcher = await this.#fetcher();
       this.#options.onProgress("resolving the requirements ...");
-      const found = await fetcher.resolve(text, signal);
+      const found = await fetcher.resolve(text, base, signal);
       this.#resolutions.write(key, Buffer.from(JSON.stringify(found)));
-      const names = found.map(({ name, version }) => `${name} ${version}`).join(", ");
+      const names = found.packages.map(({ name, version }) => `${name} ${version}`).join(", ");
       this.#options.onProgress(`requirements resolved: ${names || "the base image has all of them"}`);
       return found;
     });
   }
 
-  #keptResolution(key: string): RequiredPackage[] | undefined {
+  #keptResolution(key: string): Surroundings | undefined {
     const bytes = this.#resolutions.read(key);
     if (!bytes) return undefined;
     try {
-      return JSON.parse(Buffer.from(bytes).toString("utf8")) as RequiredPackage[];
+      return JSON.parse(Buffer.from(bytes).toString("utf8")) as Surroundings;
     } catch {
       // Cut short: it is made anew.
       this.#resolutions.drop(key);
@@ -106,7 +104,7 @@ export class Requirements {
   /** Loaded when something must be found or fetched: what is kept needs none of it. */
   async #fetcher(): Promise<WheelFetcher> {
     const { WheelFetcher: Made } = await import("./wheel-fetcher.ts");
-    return new Made(this.#options.basePackages, this.#wheels);
+    return new Made(this.#wheels);
   }
 
   /** Who asks for the same at the same time waits for it together. */

@@ -4,6 +4,7 @@
  */
 import { compare, explain, satisfies } from "@renovatebot/pep440";
 import { RequirementRefused, type SandloomError } from "../../graph/errors.ts";
+import type { BaseKind } from "../../graph/resource-graph.ts";
 import { REQUIREMENT_LIMITS } from "./limits.ts";
 import { applies, type Requirement, SANDBOX } from "./pep508.ts";
 import type { ListedRequirement } from "./requirements-file.ts";
@@ -19,6 +20,8 @@ export interface BasePackage {
 
 export interface Catalogue {
   readonly base: ReadonlyMap<string, BasePackage>;
+  /** Packages that a larger base image has. */
+  readonly larger: ReadonlyMap<string, BaseKind>;
   /** Packages that exist for sandboxes and are not in this base image. */
   readonly elsewhere: ReadonlyMap<string, string>;
   /** What each source has of a project, in their order: the next one is asked when the one before has nothing that fits. */
@@ -52,7 +55,17 @@ type Solution = ReadonlyMap<string, Chosen>;
 /** Thrown to begin anew, knowing more. */
 class Restart extends Error {}
 
-/** The chosen wheels, by name. @throws RequirementRefused */
+/** Thrown when a package is asked for that a larger base image has: with that one it is resolved anew. */
+export class NeedsBase extends Error {
+  readonly kind: BaseKind;
+
+  constructor(kind: BaseKind) {
+    super(kind);
+    this.kind = kind;
+  }
+}
+
+/** The chosen wheels, by name. @throws RequirementRefused, NeedsBase */
 export async function resolve(listed: readonly ListedRequirement[], catalogue: Catalogue): Promise<Candidate[]> {
   const resolver = new Resolver(listed, catalogue);
   const solution = await resolver.solve();
@@ -105,6 +118,8 @@ class Resolver {
         if (demand.requirement.extras.length > 0) pending = [...pending, ...(await this.#ofBase(demand, base))];
         continue;
       }
+      const larger = this.#catalogue.larger.get(key);
+      if (larger) throw new NeedsBase(larger);
       const known = chosen.get(key);
       if (!known) return this.#choose(demand, pending.slice(at), pending, chosen);
       if (!accepts(demand.requirement, known.candidate.wheel.version)) return this.#conflict(demand, known);

@@ -1,8 +1,8 @@
 /** Finds the wheels that a requirements file comes to, and fetches wheels: from the folder of wheels, the cache, the package index. */
 import { readFileSync } from "node:fs";
 import { RequirementRefused, TimedOut } from "../../graph/errors.ts";
-import type { RequiredPackage } from "../../graph/resource-graph.ts";
-import { lockedPackages } from "../../sandbox/runtime/catalogue.ts";
+import type { BaseKind, RequiredPackage, Surroundings } from "../../graph/resource-graph.ts";
+import { BASE_KINDS, lockedPackages, packagesOfBase } from "../../sandbox/runtime/catalogue.ts";
 import { userWheels, wheelPath } from "../../sandbox/runtime/paths.ts";
 import type { FileStore } from "./file-store.ts";
 import { IndexClient } from "./index-client.ts";
@@ -11,42 +11,52 @@ import type { NamedWheel } from "./pack.ts";
 import { nameKey } from "./pep508.ts";
 import { pipSettings } from "./pip-settings.ts";
 import { parseRequirementsFile } from "./requirements-file.ts";
-import { type BasePackage, type Catalogue, resolve } from "./resolve.ts";
+import { type BasePackage, type Catalogue, NeedsBase, resolve } from "./resolve.ts";
 import { type Candidate, folderSource, indexSource, type Project, sha256Of, type WheelSource } from "./sources.ts";
 import { parseMetadata, readMetadata, type WheelMetadata } from "./wheel.ts";
 import { isUsable, parseWheelName } from "./wheel-name.ts";
 
 export class WheelFetcher {
-  readonly #basePackages: readonly string[];
   readonly #wheels: FileStore;
 
-  /** `basePackages`: by their names in Pyodide's lock file; `wheels`: where those that were fetched are kept. */
-  constructor(basePackages: readonly string[], wheels: FileStore) {
-    this.#basePackages = basePackages;
+  /** `wheels`: where those that were fetched are kept. */
+  constructor(wheels: FileStore) {
     this.#wheels = wheels;
   }
 
-  /** @throws RequirementRefused, PackageIndexFailed, TimedOut */
-  async resolve(text: string, signal?: AbortSignal): Promise<RequiredPackage[]> {
+  /** `base`: the least that the application gets. @throws RequirementRefused, PackageIndexFailed, TimedOut */
+  async resolve(text: string, base: BaseKind, signal?: AbortSignal): Promise<Surroundings> {
     const listed = parseRequirementsFile(text);
-    if (listed.length === 0) return [];
+    if (listed.length === 0) return { base, packages: [] };
     return this.#withSources(signal, async (sources) => {
-      const chosen = await resolve(listed, this.#catalogue(sources));
-      // All of them are at hand before anybody relies on it.
-      let total = 0;
-      for (const candidate of chosen) {
-        total += (await this.#bytesOf(candidate)).length;
-        const bound = REQUIREMENT_LIMITS.wheels_bytes;
-        if (total > bound)
-          throw new RequirementRefused(`the required packages have ${total} bytes together, and ${bound} are allowed`, {
-            limit: "wheels_bytes",
-            bound,
-            value: total,
-            reason: "too-large",
-          });
+      const catalogue = this.#catalogueOf(sources);
+      for (let kind = base; ;) {
+        try {
+          const chosen = await resolve(listed, catalogue(kind));
+          return { base: kind, packages: await this.#atHand(chosen) };
+        } catch (error) {
+          if (!(error instanceof NeedsBase)) throw error;
+          kind = error.kind;
+        }
       }
-      return chosen.map(({ wheel, sha256 }) => ({ name: wheel.key, version: wheel.version, file: wheel.file, sha256 }));
     });
+  }
+
+  /** All of them are fetched before anybody relies on it. */
+  async #atHand(chosen: readonly Candidate[]): Promise<RequiredPackage[]> {
+    let total = 0;
+    for (const candidate of chosen) {
+      total += (await this.#bytesOf(candidate)).length;
+      const bound = REQUIREMENT_LIMITS.wheels_bytes;
+      if (total > bound)
+        throw new RequirementRefused(`the required packages have ${total} bytes together, and ${bound} are allowed`, {
+          limit: "wheels_bytes",
+          bound,
+          value: total,
+          reason: "too-large",
+        });
+    }
+    return chosen.map(({ wheel, sha256 }) => ({ name: wheel.key, version: wheel.version, file: wheel.file, sha256 }));
   }
 
   /** The same wheels again, whoever resolved them. @throws RequirementRefused, PackageIndexFailed, TimedOut */
@@ -77,30 +87,25 @@ export class WheelFetcher {
     );
   }
 
-  #catalogue(sources: readonly WheelSource[]): Catalogue {
+  /** What is at hand, over each base image: asked for once, whatever the base. */
+  #catalogueOf(sources: readonly WheelSource[]): (kind: BaseKind) => Catalogue {
     const locked = lockedPackages();
-    const basePackages = this.#basePackages;
-    const base = new Map(
-      basePackages.map((name): [string, BasePackage] => {
-        const { version = "0", file_name = "" } = locked[name] ?? {};
-        const metadata = async (): Promise<WheelMetadata> =>
-          readMetadata(file_name, readFileSync(wheelPath(file_name) ?? file_name));
-        return [nameKey(name), { version, metadata }];
-      }),
-    );
-    const elsewhere = new Map(
-      Object.entries(locked)
-        .filter(([name, { file_name }]) => {
-          const wheel = parseWheelName(file_name);
-          return !basePackages.includes(name) && wheel !== undefined && !isUsable(wheel);
-        })
-        .map(([name, { version }]) => [nameKey(name), version]),
-    );
     const projects = new Map<string, Promise<Project | undefined>[]>();
     const metadata = new Map<string, Promise<WheelMetadata>>();
-    return {
-      base,
-      elsewhere,
+    const compiled = Object.entries(locked).filter(([, { file_name }]) => {
+      const wheel = parseWheelName(file_name);
+      return wheel !== undefined && !isUsable(wheel);
+    });
+    return (kind) => ({
+      base: new Map(packagesOfBase[kind].map((name) => [nameKey(name), basePackage(name, locked)])),
+      larger: new Map(
+        BASE_KINDS.slice(BASE_KINDS.indexOf(kind) + 1)
+          .toReversed()
+          .flatMap((larger) => packagesOfBase[larger].map((name) => [nameKey(name), larger] as const))
+          // A pure one is had without a larger base.
+          .filter(([key]) => compiled.some(([name]) => nameKey(name) === key)),
+      ),
+      elsewhere: new Map(compiled.map(([name, { version }]) => [nameKey(name), version])),
       async *projects(key) {
         const asked = projects.get(key) ?? [];
         projects.set(key, asked);
@@ -114,7 +119,7 @@ export class WheelFetcher {
         metadata.set(candidate.sha256, known);
         return known;
       },
-    };
+    });
   }
 
   async #metadataOf(candidate: Candidate): Promise<WheelMetadata> {
@@ -173,6 +178,13 @@ export class WheelFetcher {
       client.close();
     }
   }
+}
+
+function basePackage(name: string, locked: ReturnType<typeof lockedPackages>): BasePackage {
+  const { version = "0", file_name = "" } = locked[name] ?? {};
+  const metadata = async (): Promise<WheelMetadata> =>
+    readMetadata(file_name, readFileSync(wheelPath(file_name) ?? file_name));
+  return { version, metadata };
 }
 
 const wheelFile = (sha256: string): string => `${sha256}.whl`;
