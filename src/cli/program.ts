@@ -190,6 +190,7 @@ function serverCommands(context: Context, program: Command, outcome: Outcome): v
     )
     .option("--memory <size>", "bytes that memory components may hold together", naming("--memory", parseSize))
     .option("--data <DIR>", "folder of the database and its key", ".sandloom/server")
+    .option("--allow-mount <DIR>", "functions may be given this folder and those below, read-only; repeatable", collect)
     .option("--tokens <FILE>", 'JSON: [{"name", "token", "scopes": ["read", "invoke", "deploy"]}]')
     .option(
       "--grace <duration>",
@@ -212,6 +213,11 @@ function serverCommands(context: Context, program: Command, outcome: Outcome): v
     .addOption(requirements())
     .option("--env <NAME=value>", "environment variable; =@file reads it; repeatable", collect)
     .option("--secret <NAME=value>", "one whose value is never shown again; repeatable", collect)
+    .option(
+      "-m, --mount <DIR[:/path]>",
+      "let invocations read a folder of the server's machine, which must allow it; repeatable",
+      collect,
+    )
     .option(
       "--memory <size>",
       "bytes of each sandbox's heap, and of all memory components (default: 1GiB)",

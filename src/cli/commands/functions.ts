@@ -9,7 +9,7 @@ import { BadInput } from "../../graph/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { readEvent } from "../input/event.ts";
-import { resolveApp, resolveRequirements } from "../input/paths.ts";
+import { parseDistantMount, resolveApp, resolveRequirements } from "../input/paths.ts";
 import { Interrupt } from "../interrupt.ts";
 import { Client, errorOf, parseTarget, type ServerFlags } from "../remote/client.ts";
 import { harmless, padEnd } from "../text/paint.ts";
@@ -22,6 +22,7 @@ export interface DeployFlags extends ServerFlags {
   requirements?: string;
   env?: string[];
   secret?: string[];
+  mount?: string[];
   memory?: number;
   timeout?: number;
   concurrency?: number;
@@ -39,6 +40,7 @@ export async function deployCommand(context: Context, app: string, flags: Deploy
     ...(flags.timeout === undefined ? {} : { timeout_ms: flags.timeout }),
     ...(flags.memory === undefined ? {} : { memory_bytes: flags.memory }),
     ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
+    ...(flags.mount === undefined ? {} : { mounts: flags.mount.map((text) => parseDistantMount(text, terminal.cwd)) }),
     ...(Object.keys(environment).length === 0 ? {} : { environment }),
   };
   const answer = await session.client.request<{

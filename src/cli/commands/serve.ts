@@ -16,6 +16,7 @@ export interface ServeFlags {
   data: string;
   tokens?: string;
   grace: number;
+  allowMount?: string[];
 }
 
 /** An invocation that waits, for a timer say, holds a worker but no CPU. */
@@ -34,6 +35,9 @@ export async function serveCommand(context: Context, flags: ServeFlags): Promise
     dataDir: resolve(terminal.cwd, flags.data),
     onProgress: say,
     ...(flags.memory === undefined ? {} : { memory_bytes: flags.memory }),
+    ...(flags.allowMount === undefined
+      ? {}
+      : { allowed_mounts: flags.allowMount.map((folder) => resolve(terminal.cwd, folder)) }),
     ...(flags.tokens === undefined ? {} : { tokensPath: resolve(terminal.cwd, flags.tokens) }),
   });
   terminal.out.write(`${server.url}\n`);

@@ -50,6 +50,22 @@ export const FunctionSettings = Type.Object(
     }),
     concurrency: Type.Integer({ minimum: 1, maximum: 10_000, default: 1000, description: "invocations at a time" }),
     environment: Type.Optional(Variables),
+    mounts: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            host: Type.String({ pattern: "^/", maxLength: 4096, description: "a folder of the server's machine" }),
+            guest: Type.String({
+              pattern: "^/[^/]",
+              maxLength: 1024,
+              description: "where invocations see it, read-only",
+            }),
+          },
+          closed,
+        ),
+        { maxItems: 16 },
+      ),
+    ),
   },
   closed,
 );

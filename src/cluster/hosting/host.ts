@@ -30,6 +30,7 @@ import {
 import { HostDatabase, type InvocationRow, type VersionRow } from "./database.ts";
 import { FairQueue, RETRY_AFTER_MS } from "./fair-queue.ts";
 import { LogBook } from "./log-book.ts";
+import { MountPermissions } from "./mount-permissions.ts";
 import { SecretBox } from "./secret-box.ts";
 
 export interface HostOptions extends Pick<ClusterOptions, "cacheDir" | "memory_bytes" | "onProgress"> {
@@ -39,6 +40,8 @@ export interface HostOptions extends Pick<ClusterOptions, "cacheDir" | "memory_b
   readonly workers: number;
   readonly waiting_per_function?: number;
   readonly waiting?: number;
+  /** Folders of this machine that functions may be given, and what lies below; none when absent. */
+  readonly allowed_mounts?: readonly string[];
   /** For how long the result of a stored invocation can be asked for. */
   readonly retention_ms?: number;
   /** Told of every invocation that ended. */
@@ -99,6 +102,7 @@ export class FunctionHost implements AsyncDisposable {
   readonly #database: HostDatabase;
   readonly #secrets: SecretBox;
   readonly #logs: LogBook;
+  readonly #mounts: MountPermissions;
   readonly #queue: FairQueue;
   /** By `name@version`, as far as they were used. */
   readonly #deployed = new Map<string, Deployed>();
@@ -119,6 +123,7 @@ export class FunctionHost implements AsyncDisposable {
     this.#database = new HostDatabase(dataDir);
     this.#secrets = new SecretBox(join(dataDir, "secrets.key"));
     this.#logs = new LogBook(this.#database);
+    this.#mounts = new MountPermissions(options.allowed_mounts ?? [], dataDir);
     this.#queue = new FairQueue({ workers, waiting_per_function, waiting });
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
     for (const row of this.#database.unfinishedInvocations()) this.#carry(row);
@@ -148,7 +153,7 @@ export class FunctionHost implements AsyncDisposable {
 
   /**
    * Compiles the sources and runs their top level once; then the version is there for good.
-   * @throws CompileRefused, GuestRaised of the top level, and what its limits throw
+   * @throws CompileRefused, RequirementRefused, GuestRaised of the top level, what its limits throw, and what is wrong with its mounts
    */
   async deploy(
     name: string,
@@ -161,6 +166,7 @@ export class FunctionHost implements AsyncDisposable {
     warnings: NonNullable<CompiledApp["warnings"]>;
     output: string;
   }> {
+    this.#mounts.check(settings.mounts ?? []);
     const app = await this.#cluster.compile(applicationOf(sources, null));
     const { warnings = [], output = "" } = app;
     const last = this.#database.version(name);
@@ -398,7 +404,7 @@ export class FunctionHost implements AsyncDisposable {
         id,
         event,
         limits: deployed.limits,
-        mounts: [],
+        mounts: settings.mounts ? this.#mounts.check(settings.mounts) : [],
         watch: "output",
         signal: stop,
         ...(deployed.environment === undefined ? {} : { environment: deployed.environment }),
