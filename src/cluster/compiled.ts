@@ -14,6 +14,7 @@ import {
 import { join, relative, sep } from "node:path";
 import { BadInput } from "../graph/errors.ts";
 import type { ResourceGraph } from "../graph/resource-graph.ts";
+import { PACKAGES } from "../sandbox/shell/guest-root.ts";
 import type { CompiledApp } from "./api.ts";
 
 /** Applications that were not used for longest leave the cache above this. */
@@ -170,5 +171,6 @@ export function loadDocument(app: CompiledApp, sources: ReadonlyMap<string, stri
       : [],
   );
   const components = [{ name: "components", file: "components/__init__.py", text: "", package: true }, ...programs];
-  return JSON.stringify({ modules, components });
+  const packages = (app.graph.packages ?? []).length > 0 ? { packages: PACKAGES } : {};
+  return JSON.stringify({ modules, components, ...packages });
 }

@@ -1,11 +1,10 @@
 /** What this machine has of what Sandloom uses: what was found, what its absence costs, and how to get it. */
 import { existsSync } from "node:fs";
 import { availableParallelism, freemem, totalmem } from "node:os";
-import { join } from "node:path";
 import type { NativeCapabilities } from "../fabric/native.ts";
 import { baseOf } from "../sandbox/image/base.ts";
 import { compiledCodePath } from "../sandbox/image/format.ts";
-import { cacheDirectory, wheelDirectory } from "../sandbox/runtime/paths.ts";
+import { cacheDirectory, wheelDirectories, wheelPath } from "../sandbox/runtime/paths.ts";
 import { basePackages, lockedPackages } from "../sandbox/runtime/catalogue.ts";
 import type { Check, Doctor } from "./api.ts";
 
@@ -155,13 +154,13 @@ function memory(): Check {
 
 function wheels(): Check {
   const locked = lockedPackages();
-  const missing = basePackages.filter((name) => !existsSync(join(wheelDirectory(), locked[name]?.file_name ?? name)));
+  const missing = basePackages.filter((name) => wheelPath(locked[name]?.file_name ?? name) === undefined);
   if (missing.length === 0)
-    return { name: "wheels", status: "ok", found: `${basePackages.join(", ")} in ${wheelDirectory()}` };
+    return { name: "wheels", status: "ok", found: `${basePackages.join(", ")} in ${wheelDirectories().join(", ")}` };
   return {
     name: "wheels",
     status: "missing",
-    found: `no ${missing.join(", ")} in ${wheelDirectory()}`,
+    found: `no ${missing.join(", ")} in ${wheelDirectories().join(", ")}`,
     costs: "no base image can be built",
     get: "npm start fetches them, or set SANDLOOM_WHEELS to a folder that has them",
   };

@@ -4,6 +4,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { BadInput, Cancelled, SandloomError } from "../graph/errors.ts";
 import { defaultLimits } from "../graph/limits.ts";
+import type { Surroundings } from "../graph/resource-graph.ts";
 import type { Sandbox, SandboxOptions, SandboxResult, Snapshot } from "./api.ts";
 import type { LocalCluster } from "./cluster.ts";
 
@@ -12,7 +13,8 @@ const RUN_TIMEOUT_MS = 300_000;
 /** What a session needs of its cluster. */
 export interface SessionHost {
   snapshotFolder(): string;
-  openSession(id: string, options: SandboxOptions, output: SessionOutput): Promise<void>;
+  /** @returns what its image needs */
+  openSession(id: string, options: SandboxOptions, output: SessionOutput): Promise<Surroundings>;
   sessionTask(id: string, task: { document: string; timeout_ms: number; deltaPath?: string }): Promise<string>;
   interruptSession(id: string): void;
   closeSession(id: string, busy: boolean): Promise<void>;
@@ -28,6 +30,7 @@ export class Session implements Sandbox {
   /** What was asked for runs one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #listener: SessionOutput | undefined;
+  #needs: Surroundings | undefined;
   #cells = 0;
   #busy = 0;
   #closed = false;
@@ -41,7 +44,7 @@ export class Session implements Sandbox {
   /** `cluster`: closed with the sandbox. */
   static async open(host: SessionHost, options: SandboxOptions, cluster?: LocalCluster): Promise<Session> {
     const session = new Session(host, options.onOutput ?? (() => undefined), cluster);
-    await host.openSession(session.#id, options, (stream, text) => {
+    session.#needs = await host.openSession(session.#id, options, (stream, text) => {
       session.#listener?.(stream, text);
       session.#onOutput(stream, text);
     });
@@ -89,7 +92,7 @@ export class Session implements Sandbox {
     mkdirSync(folder, { recursive: true });
     const path = join(folder, `${randomUUID()}.delta`);
     await this.#inTurn(() => this.#task({ op: "snapshot" }, RUN_TIMEOUT_MS, path));
-    return { path, drop: () => rmSync(path, { force: true }) };
+    return { path, ...this.#needs, drop: () => rmSync(path, { force: true }) };
   }
 
   interrupt(): void {

@@ -76,7 +76,7 @@ export function checkImports(program: Program, packages: readonly string[] | und
       } else if (!STANDARD.has(top) && !(top.startsWith("_") && !packages?.includes(top))) {
         if (packages && !packages.includes(top)) {
           if (one.optional) continue;
-          const fix = `Available packages: ${packages.join(", ") || "none"}; modules of the application lie in its folder.`;
+          const fix = `Name its package in requirements.txt beside the application, if it is of Python files alone. Available are ${packages.join(", ") || "none"}; modules of the application lie in its folder.`;
           findings.refuse(module.source, one.node, "missing-module", `there is no module ${top}`, fix);
         } else outside.add(top);
       }

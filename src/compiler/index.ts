@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { CompileRefused } from "../graph/errors.ts";
 import { GRAPH_FORMAT } from "../graph/formats.ts";
-import type { Component as GraphComponent, ResourceGraph } from "../graph/resource-graph.ts";
+import type { BaseKind, Component as GraphComponent, RequiredPackage, ResourceGraph } from "../graph/resource-graph.ts";
 import type { Module } from "./ast.ts";
 import { checkProgram, signature } from "./checks.ts";
 import { componentProgram, programPath } from "./components.ts";
@@ -53,6 +53,10 @@ export interface Application {
 export interface CompileOptions {
   /** The packages that can be imported besides the standard library; absent: any. */
   readonly packages?: readonly string[];
+  /** The wheels that some of those come from. */
+  readonly required?: readonly RequiredPackage[];
+  /** The base image that the others come from. */
+  readonly base?: BaseKind;
 }
 
 export interface CompiledApplication {
@@ -104,6 +108,8 @@ export async function compile(
     format: GRAPH_FORMAT,
     application: applicationOf(app.name, files),
     imports,
+    ...(options.base === undefined || options.base === "standard" ? {} : { base: options.base }),
+    ...(options.required === undefined || options.required.length === 0 ? {} : { packages: [...options.required] }),
     modules: modules.map(({ name, source }) => ({ name, path: `modules/${source.path}`, source: source.path })),
     components: components(context),
     relations: [...triggerRelations(sites, reach), ...communicateRelations(context, sites, reach)],

@@ -29,12 +29,14 @@ const STATUS: Readonly<Record<string, number>> = {
   RequestTooLarge: 413,
   UnsupportedMediaType: 415,
   CompileRefused: 422,
+  RequirementRefused: 422,
   Overloaded: 429,
   ClientClosed: CLIENT_CLOSED,
   Cancelled: 503,
   ExecutorDied: 503,
   FabricFull: 503,
   PoolFull: 503,
+  PackageIndexFailed: 503,
   TimedOut: 504,
 };
 

@@ -104,6 +104,13 @@ export const NotFound: ErrorClass = define("NotFound");
 export const Overloaded: ErrorClass = define("Overloaded");
 /** What is asked for contradicts what was asked before. */
 export const Conflict: ErrorClass = define("Conflict");
+/**
+ * A requirement of an application cannot be met: `details` has `reason` (`native`, `sdist`, `unknown`, `version`, `base-version`, `python`,
+ * `conflict`, `wrong-hash`, ...), `package` or `requirement`, and `limit`, `bound` and `value` where it is one of a limit.
+ */
+export const RequirementRefused: ErrorClass = define("RequirementRefused");
+/** The package index does not answer, or not as one. */
+export const PackageIndexFailed: ErrorClass = define("PackageIndexFailed");
 /** The machine lacks something that is needed. */
 export const Unsupported: ErrorClass = define("Unsupported");
 /** A defect of Sandloom. */

@@ -88,6 +88,28 @@ export const CommunicateRelation = Type.Object(
 );
 export type CommunicateRelation = Static<typeof CommunicateRelation>;
 
+/** A wheel that an application requires beside the base image. */
+export const RequiredPackage = Type.Object(
+  {
+    name: Type.String({ pattern: "^[a-z0-9]+(-[a-z0-9]+)*$", maxLength: 200, description: "as PEP 503 normalizes it" }),
+    version: Type.String({ maxLength: 100 }),
+    file: Type.String({ pattern: "^[\\w.!+-]+\\.whl$", maxLength: 300 }),
+    sha256: Type.String({ pattern: "^[0-9a-f]{64}$" }),
+  },
+  closed,
+);
+export type RequiredPackage = Static<typeof RequiredPackage>;
+
+/** The base images, each with all of the one before: Python, NumPy and pandas; SciPy too; scikit-learn too. */
+export const BaseKind = Type.Union([Type.Literal("standard"), Type.Literal("scipy"), Type.Literal("sklearn")]);
+export type BaseKind = Static<typeof BaseKind>;
+
+/** What an application needs beside its own modules. */
+export interface Surroundings {
+  readonly base: BaseKind;
+  readonly packages: readonly RequiredPackage[];
+}
+
 export const ResourceGraph = Type.Object(
   {
     format: Type.Literal(GRAPH_FORMAT),
@@ -100,6 +122,10 @@ export const ResourceGraph = Type.Object(
       closed,
     ),
     imports: Type.Array(Type.String(), { description: "top-level packages that the application imports" }),
+    base: Type.Optional(BaseKind),
+    packages: Type.Optional(
+      Type.Array(RequiredPackage, { maxItems: 200, description: "wheels that are loaded beside the base image" }),
+    ),
     modules: Type.Array(
       Type.Object({ name: Type.String(), path: Type.String(), source: Type.Optional(Type.String()) }, closed),
     ),

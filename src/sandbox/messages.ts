@@ -19,6 +19,13 @@ export interface Mount {
   readonly guest: string;
 }
 
+/** A pack of wheels (runtime/pack-file.ts), open in this process: file descriptors are shared by its threads, and used again. */
+export interface PackMount {
+  /** Of this opening, and of no other. */
+  readonly id: number;
+  readonly fd: number;
+}
+
 /** What a component may use of its run without asking the dispatcher. */
 export interface DirectCalls {
   /** One word: components of the run that hold a sandbox. Who calls one directly counts it, up to the limit. */
@@ -36,6 +43,8 @@ export interface RunSettings {
   readonly run: number;
   readonly account: number;
   readonly mounts: readonly Mount[];
+  /** The wheels of the image's application, if it requires any. */
+  readonly packages?: PackMount;
   readonly heap_bytes: number;
   readonly file_bytes: number;
   readonly message_bytes: number;

@@ -40,6 +40,8 @@ import { describeDeath, died, directAnswer, withoutPayload } from "./outcome.ts"
 import { fillHoles } from "./image/fill-holes.ts";
 import { heapEnd } from "./runtime/emscripten.ts";
 import { hostFileSystem } from "./runtime/guest-files.ts";
+import { packFile } from "./runtime/pack-file.ts";
+import { PACKAGES } from "./shell/guest-root.ts";
 import { createShell, type Shell } from "./shell/shell.ts";
 
 type MakeTask = Extract<WorkerTask, { type: "make" }>;
@@ -94,6 +96,7 @@ export class Sandbox {
   #space!: Space;
   #image = -1;
   #known_bytes = 0;
+  #packages: { readonly id: number | undefined; readonly undo: () => void } = { id: undefined, undo: () => undefined };
   #mounted: { readonly key: string; readonly undo: () => void } = { key: "[]", undo: () => undefined };
 
   /** Those of the last direct call, parsed: a run gives the same to all its components. */
@@ -364,7 +367,12 @@ export class Sandbox {
   }
 
   #mount(): void {
-    const mounts = this.#task?.settings.mounts ?? [];
+    const { mounts = [], packages } = this.#task?.settings ?? {};
+    if (packages?.id !== this.#packages.id) {
+      this.#packages.undo();
+      const undo = packages && this.#shell.mount(PACKAGES, packFile(this.#shell.module, packages.fd));
+      this.#packages = { id: packages?.id, undo: undo ?? ((): void => undefined) };
+    }
     const key = JSON.stringify(mounts);
     if (key === this.#mounted.key) return;
     this.#mounted.undo();

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { basePackages, type LockedPackage, lockedPackages } from "../../src/sandbox/runtime/catalogue.ts";
-import { guestPackages, packageRoot, pyodideDirectory, wheelDirectory } from "../../src/sandbox/runtime/paths.ts";
+import { guestPackages, packageRoot, pyodideDirectory, wheelPath } from "../../src/sandbox/runtime/paths.ts";
 
 const folder = join(packageRoot, "test", "python");
 const modules = readdirSync(folder)
@@ -38,7 +38,7 @@ describe("the guest package under Pyodide", () => {
     const loaded = await loadPyodide({ indexURL: `${pyodideDirectory}/`, packageBaseUrl: "http://localhost/" });
     const locked = lockedPackages();
     for (const name of basePackages) {
-      const wheel = readFileSync(join(wheelDirectory(), (locked[name] as LockedPackage).file_name));
+      const wheel = readFileSync(wheelPath((locked[name] as LockedPackage).file_name) as string);
       loaded.unpackArchive(new Uint8Array(wheel), "wheel");
     }
     for (const [host, guest] of [

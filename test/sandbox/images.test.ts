@@ -36,6 +36,19 @@ def main(event):
     return plus(1)
 `;
 
+test("a compiled module that nobody imports at once works where the top level imports it: it is in the base image", async () => {
+  const fit = `
+import numpy as np
+from numpy.linalg import lapack_lite
+
+def main(event):
+    a, b, s, work = np.ones((1, 2)), np.ones((1, 2)), np.zeros(2), np.zeros(1)
+    found = lapack_lite.dgelsd(1, 2, 1, a, 1, b, 2, s, -1.0, 0, work, -1, np.zeros(100, dtype=np.intc), 0)
+    return [found["info"], bool(work[0] > 0)]
+`;
+  expect(await bench.valueOf(fit)).toEqual([0, true]);
+});
+
 test("the images of small applications share one memfd", async () => {
   const count = 12;
   for (let k = 0; k < count; k++) expect(await bench.valueOf(application(k))).toBe(k + 1);

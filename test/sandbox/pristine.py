@@ -12,6 +12,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import uuid
@@ -64,7 +65,6 @@ def attempts():
         "excepthook": lambda: setattr(sys, "excepthook", None),
         "signal": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         "late imports": lambda: [importlib.import_module(m) for m in ("numpy.polynomial.chebyshev", "pandas.plotting", "xml.dom.minidom", "sqlite3")],
-        "late libraries": _libraries,
         "callback": _callback,
         "another function's place": _place,
         "heap": lambda: bytearray(300 << 20)[::4096],
@@ -85,17 +85,10 @@ def _garbage():
     builtins.planted_object = Planted()
 
 
-def _libraries():
-    """Opens native libraries that nothing has loaded yet."""
-    loaded = {getattr(m, "__file__", None) for m in list(sys.modules.values())}
-    opened = 0
-    for root in (os.path.dirname(np.__file__), os.path.dirname(pd.__file__)):
-        for path in sorted(glob.glob(f"{root}/**/*.so", recursive=True)):
-            if path not in loaded and opened < 4:
-                ctypes.CDLL(path)
-                opened += 1
-    if not opened:
-        raise RuntimeError("every library is loaded")
+def _late_library():
+    """Opens a native library that is not in the image: all that come with the packages are, but not under this name."""
+    path = next(glob.iglob(f"{os.path.dirname(np.__file__)}/**/*.so", recursive=True))
+    ctypes.CDLL(shutil.copy(path, "/tmp/late.so"))
 
 
 def _callback():
@@ -133,6 +126,7 @@ REFUSED_CHANGES = {
     "/ mode": lambda: os.chmod("/dev/null", 0),
     "/ mode of a file": lambda: os.chmod(os.__file__, 0),
     "/ folder removed": lambda: os.rmdir("/home"),
+    "/ library opened": _late_library,
 }
 
 

@@ -60,8 +60,9 @@ _finder = _ApplicationFinder()
 def load_application(document):
     """Imports the application's modules and component programs, top level included.
 
-    ``document``: ``{"modules": [{"name", "file", "text", "source", "package"}], "components": [...same...]}``; ``source`` is
-    the user's text, which tracebacks quote.
+    ``document``: ``{"modules": [{"name", "file", "text", "source", "package"}], "components": [...same...], "packages"?}``;
+    ``source`` is the user's text, which tracebacks quote; ``packages`` is the folder of the application's own wheels, which comes
+    after all else in the path.
     """
     _modules.clear()
     sources.clear()
@@ -70,6 +71,9 @@ def load_application(document):
         source = module.get("source", module["text"])
         sources[module["file"]] = source
         linecache.cache[module["file"]] = (len(source), None, source.splitlines(True), module["file"])
+    packages = document.get("packages")
+    if packages is not None and packages not in sys.path:
+        sys.path.append(packages)
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
     for module in document["components"]:

@@ -9,7 +9,7 @@ import { BadInput } from "../../graph/errors.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { readEvent } from "../input/event.ts";
-import { resolveApp } from "../input/paths.ts";
+import { parseDistantMount, resolveApp, resolveRequirements } from "../input/paths.ts";
 import { Interrupt } from "../interrupt.ts";
 import { Client, errorOf, parseTarget, type ServerFlags } from "../remote/client.ts";
 import { harmless, padEnd } from "../text/paint.ts";
@@ -17,8 +17,10 @@ import { bytesText, countText, durationText } from "../text/quantities.ts";
 
 export interface DeployFlags extends ServerFlags {
   name: string;
+  requirements?: string;
   env?: string[];
   secret?: string[];
+  mount?: string[];
   memory?: number;
   timeout?: number;
   concurrency?: number;
@@ -29,12 +31,14 @@ export async function deployCommand(context: Context, app: string, flags: Deploy
   const { terminal } = context;
   using session = new Session(context, flags);
   const { name } = parseTarget(flags.name);
-  const application = readApplication(resolveApp(app, terminal.cwd));
+  const { requirements: path } = resolveRequirements(flags.requirements, terminal.cwd);
+  const { requirements, ...application } = readApplication(resolveApp(app, terminal.cwd), path);
   const environment = variables("--env", flags.env, terminal.cwd);
   const settings = {
     ...(flags.timeout === undefined ? {} : { timeout_ms: flags.timeout }),
     ...(flags.memory === undefined ? {} : { memory_bytes: flags.memory }),
     ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
+    ...(flags.mount === undefined ? {} : { mounts: flags.mount.map((text) => parseDistantMount(text, terminal.cwd)) }),
     ...(Object.keys(environment).length === 0 ? {} : { environment }),
   };
   const answer = await session.client.request<{
@@ -44,7 +48,12 @@ export async function deployCommand(context: Context, app: string, flags: Deploy
     output: string;
   }>("POST", `/v1/functions/${name}/versions`, {
     body: JSON.stringify({
-      sources: { name: application.name, entry_file: application.entryFile, files: application.files },
+      sources: {
+        name: application.name,
+        entry_file: application.entryFile,
+        files: application.files,
+        ...(requirements === undefined ? {} : { requirements }),
+      },
       settings,
       secrets: variables("--secret", flags.secret, terminal.cwd),
     }),
@@ -58,6 +67,8 @@ export async function deployCommand(context: Context, app: string, flags: Deploy
   if (output !== "") terminal.err.write(harmless(output));
   for (const { file, line, column, message } of warnings)
     terminal.err.write(`${paint("yellow", `${file}:${line}:${column}`)} ${message}\n`);
+  const packages = (deployment.packages ?? []).map((one) => `${one.name} ${one.version}`);
+  if (packages.length > 0) terminal.err.write(`with ${packages.join(", ")}\n`);
   if (unchanged) terminal.err.write("nothing changed since the last version\n");
   terminal.out.write(`${deployment.name}@${deployment.version}\n`);
   return EXIT.ok;

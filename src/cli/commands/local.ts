@@ -58,7 +58,7 @@ function refuseCompiled(path: string): void {
 }
 
 function sayWhatDoesNotApply(flags: RunFlags, say: (line: string) => void): void {
-  const given = (["memory", "cpus", "keep"] as const).filter((name) => flags[name] !== undefined);
+  const given = (["memory", "cpus", "keep", "requirements"] as const).filter((name) => flags[name] !== undefined);
   if (given.length > 0) say(`plain Python takes no notice of ${given.map((name) => `--${name}`).join(", ")}`);
 }
 

@@ -5,7 +5,7 @@ import type { Limits } from "../../graph/limits.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { readEvent } from "../input/event.ts";
-import { parseMounts, resolveApp, resolveOut } from "../input/paths.ts";
+import { parseMounts, resolveApp, resolveOut, resolveRequirements } from "../input/paths.ts";
 import { Interrupt } from "../interrupt.ts";
 import { writeCompiled, writeResult } from "../output-folder.ts";
 import { RunView } from "../run-view.ts";
@@ -15,6 +15,7 @@ export interface RunFlags {
   event?: string;
   set?: string[];
   mount?: string[];
+  requirements?: string;
   local?: boolean;
   timeout?: number;
   memory?: number;
@@ -29,6 +30,7 @@ export async function runCommand(context: Context, app: string, flags: RunFlags)
   const { terminal } = context;
   const path = resolveApp(app, terminal.cwd);
   const mounts = parseMounts(flags.mount ?? [], terminal.cwd);
+  const requirements = resolveRequirements(flags.requirements, terminal.cwd);
   const id = runId(path, new Date());
   const out = resolveOut(flags.out ?? join(".sandloom", "runs", id), terminal.cwd, "--out");
   const event = await readEvent(flags.event, flags.set ?? [], terminal);
@@ -37,7 +39,7 @@ export async function runCommand(context: Context, app: string, flags: RunFlags)
     return runLocally(context, { path, event, mounts, flags, out });
   }
   const options = { id, event, mounts, limits: limitsOf(flags), outDir: out, keep: flags.keep ?? false };
-  return runOnCluster(context, { path, flags, id, out, options });
+  return runOnCluster(context, { path, flags, id, out, options, requirements });
 }
 
 interface Job {
@@ -46,6 +48,7 @@ interface Job {
   readonly id: string;
   readonly out: string;
   readonly options: RunOptions;
+  readonly requirements: Pick<RunOptions, "requirements">;
 }
 
 async function runOnCluster(context: Context, job: Job): Promise<ExitCode> {
@@ -66,7 +69,7 @@ async function runOnCluster(context: Context, job: Job): Promise<ExitCode> {
 }
 
 async function watchRun(context: Context, job: Job, view: RunView, interrupt: Interrupt): Promise<void> {
-  const { path, flags, options } = job;
+  const { path, flags, options, requirements } = job;
   const { createCluster } = await context.loadApi();
   interrupt.check();
   const started_ms = performance.now();
@@ -75,7 +78,7 @@ async function watchRun(context: Context, job: Job, view: RunView, interrupt: In
     ...(flags.cpus === undefined ? {} : { cpus: flags.cpus }),
   });
   interrupt.check();
-  const compiled = await cluster.compile(path, { signal: interrupt.signal });
+  const compiled = await cluster.compile(path, { signal: interrupt.signal, ...requirements });
   view.compiled(compiled, performance.now() - started_ms);
   writeCompiled(job.out, compiled);
 

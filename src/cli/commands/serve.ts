@@ -17,6 +17,7 @@ export interface ServeFlags {
   data: string;
   tokens?: string;
   grace: number;
+  allowMount?: string[];
 }
 
 /** An invocation that waits, for a timer say, holds a worker but no CPU. */
@@ -36,6 +37,9 @@ export async function serveCommand(context: Context, flags: ServeFlags): Promise
     onProgress: say,
     ...(flags.memory === undefined ? {} : { memory_bytes: flags.memory }),
     ...(flags.minWarm === undefined ? {} : { min_warm: flags.minWarm }),
+    ...(flags.allowMount === undefined
+      ? {}
+      : { allowed_mounts: flags.allowMount.map((folder) => resolve(terminal.cwd, folder)) }),
     ...(flags.tokens === undefined ? {} : { tokensPath: resolve(terminal.cwd, flags.tokens) }),
   });
   terminal.out.write(`${server.url}\n`);

@@ -26,14 +26,25 @@ export function resolveApp(app: string, cwd: string): string {
 
 /** `DIR` (seen at the same absolute path) or `DIR:/path`. */
 export function parseMount(text: string, cwd: string): Mount {
-  const colon = text.lastIndexOf(":/");
-  const folder = colon > 0 ? text.slice(0, colon) : text;
-  const host = resolve(cwd, folder);
-  const guest = colon > 0 ? text.slice(colon + 1) : host;
-  const found = statOf(host);
+  const mount = parseDistantMount(text, cwd);
+  const found = statOf(mount.host);
+  const [folder] = partsOf(text);
   if (!found) throw new BadInput(`--mount ${text}: there is no folder ${folder}`, { mount: text });
   if (!found.isDirectory())
     throw new BadInput(`--mount ${text}: ${folder} is a file; mount the folder that it is in`, { mount: text });
+  return mount;
+}
+
+function partsOf(text: string): [folder: string, guest: string | undefined] {
+  const colon = text.lastIndexOf(":/");
+  return colon > 0 ? [text.slice(0, colon), text.slice(colon + 1)] : [text, undefined];
+}
+
+/** Of a folder that may be on another machine. */
+export function parseDistantMount(text: string, cwd: string): Mount {
+  const [folder, at] = partsOf(text);
+  const host = resolve(cwd, folder);
+  const guest = at ?? host;
   if (!isAbsolute(guest) || guest.split("/").includes("..") || guest === "/") {
     throw new BadInput(`--mount ${text}: "${guest}" is no absolute path below / for components to see it at`, {
       mount: text,
@@ -66,6 +77,15 @@ export function resolveOut(folder: string, cwd: string, option: string): string 
     });
   }
   return path;
+}
+
+/** The file that `--requirements` names, checked before anything is started for it. */
+export function resolveRequirements(file: string | undefined, cwd: string): { requirements?: string } {
+  if (file === undefined) return {};
+  const path = resolve(cwd, file);
+  const found = statOf(path);
+  if (!found || found.isDirectory()) throw new BadInput(`--requirements ${file}: there is no such file`, { file });
+  return { requirements: path };
 }
 
 function statOf(path: string): Stats | undefined {

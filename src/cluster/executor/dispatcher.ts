@@ -12,6 +12,7 @@ import {
   ENTRY_KIND,
   type FromSandbox,
   now_ms,
+  type PackMount,
   type RegionUse,
   type ResetReport,
   type RunTask,
@@ -63,12 +64,17 @@ export class Dispatcher {
   }
 
   /** `onGone` is called when nothing of the run is mapped any more. */
-  start(request: RunRequest, image: number, onGone: () => void): void {
+  start(
+    request: RunRequest,
+    { image, packages }: { image: number; packages: PackMount | undefined },
+    onGone: () => void,
+  ): void {
     const { limits } = request;
     const settings = {
       run: this.#runNumber++,
       account: store.accountOpen(limits.memory_bytes),
       mounts: request.mounts,
+      ...(packages ? { packages } : {}),
       heap_bytes: limits.heap_bytes,
       file_bytes: limits.file_bytes,
       message_bytes: limits.message_bytes,

@@ -2,7 +2,7 @@
 import { SandloomError } from "../../graph/errors.ts";
 import { defaultLimits } from "../../graph/limits.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
-import type { EntryKind, FromSandbox, RunSettings } from "../../sandbox/messages.ts";
+import type { EntryKind, FromSandbox, PackMount, RunSettings } from "../../sandbox/messages.ts";
 import type { CellPool } from "./pool.ts";
 
 export interface HostTask {
@@ -11,11 +11,13 @@ export interface HostTask {
   readonly image: number;
   /** Where the pages that the task changed are written. */
   readonly deltaPath?: string;
+  /** The application's wheels. */
+  readonly packages?: PackMount;
 }
 
 /** Regions are for runs: no task may allocate. */
 const NO_ACCOUNT = -1;
-const settings: RunSettings = {
+const SETTINGS: RunSettings = {
   run: -1,
   account: NO_ACCOUNT,
   mounts: [],
@@ -45,7 +47,8 @@ export async function runHostTask(pool: CellPool, cell: SandboxCell, task: HostT
     else reject(SandloomError.fromReport({ ...result.report, details: { ...result.report.details, output } }));
   };
   pool.resetting(cell);
-  const { kind, document, image, deltaPath } = task;
+  const { kind, document, image, deltaPath, packages } = task;
+  const settings = packages === undefined ? SETTINGS : { ...SETTINGS, packages };
   const timer = setTimeout(() => {
     reject(
       SandloomError.fromReport({

@@ -1,8 +1,10 @@
 /** The heap images that an executor has open: the base, and the applications that ran last. */
 import { existsSync } from "node:fs";
+import { Packs } from "./packs.ts";
 import { BASE } from "./protocol.ts";
 import { type OpenedImage, store } from "../../fabric/store.ts";
 import { BadImage, InternalError } from "../../graph/errors.ts";
+import type { PackMount } from "../../sandbox/messages.ts";
 
 /**
  * A small application's takes its own pages, half a megabyte or so, and a large one's all of an image, 60 MB and more. One that is
@@ -10,14 +12,33 @@ import { BadImage, InternalError } from "../../graph/errors.ts";
  */
 const OPEN_LIMIT_BYTES = 512 * 1024 * 1024;
 const OPEN_LIMIT = 1024;
+
+/** Where an application's image is, and what else its sandboxes need. */
+export interface ImageFiles {
+  readonly deltaPath: string;
+  /** Where the delta will be from now on, if it is about to be moved. */
+  readonly keptPath?: string;
+  /** Its wheels, if it requires any. */
+  readonly packPath?: string;
+}
+
+interface Opened {
+  readonly image: Promise<number>;
+  readonly packages: PackMount | undefined;
+  own_bytes: number;
+}
+
 export class Images {
   readonly #basePath: string;
   readonly #baseHash: () => Promise<string>;
   /** By the application's hash, the one that was used last at the end. */
-  readonly #open = new Map<string, { readonly image: Promise<number>; own_bytes: number }>();
+  readonly #open = new Map<string, Opened>();
   /** How many need it, by hash. */
   readonly #holds = new Map<string, number>();
-  readonly #deltas = new Map<string, string | null>([[BASE, null]]);
+  readonly #files = new Map<string, { readonly deltaPath: string | null; readonly packPath?: string }>([
+    [BASE, { deltaPath: null }],
+  ]);
+  readonly packs: Packs = new Packs();
 
   /** `baseHash`: what the content of the base must hash to. */
   constructor(basePath: string, baseHash: () => Promise<string>) {
@@ -32,12 +53,16 @@ export class Images {
     return bytes;
   }
 
-  /** `keptPath`: where the file will be from now on, if it is about to be moved. */
-  async add(hash: string, deltaPath: string, keptPath: string = deltaPath): Promise<number> {
-    this.#deltas.set(hash, deltaPath);
+  async add(hash: string, files: ImageFiles): Promise<number> {
+    this.#files.set(hash, files);
     const image = await this.#of(hash);
-    this.#deltas.set(hash, keptPath);
+    this.#files.set(hash, { ...files, deltaPath: files.keptPath ?? files.deltaPath });
     return image;
+  }
+
+  /** The wheels of an image that is held. */
+  packagesOf(hash: string): PackMount | undefined {
+    return this.#open.get(hash)?.packages;
   }
 
   /** Does something with an image that stays open meanwhile. */
@@ -69,22 +94,31 @@ export class Images {
 
   /** @throws InternalError for an application that was never added, BadImage for one whose file is gone or damaged. */
   #of(hash: string): Promise<number> {
-    const deltaPath = this.#deltas.get(hash);
-    if (deltaPath === undefined) return Promise.reject(new InternalError(`no image is known for ${hash}`));
-    const opened = this.#open.get(hash) ?? this.#opening(hash, deltaPath);
+    const files = this.#files.get(hash);
+    if (!files) return Promise.reject(new InternalError(`no image is known for ${hash}`));
+    let opened: Opened;
+    try {
+      opened = this.#open.get(hash) ?? this.#opening(hash, files);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     this.#open.delete(hash);
     this.#open.set(hash, opened);
     return opened.image;
   }
 
-  #opening(hash: string, deltaPath: string | null): { readonly image: Promise<number>; own_bytes: number } {
+  #opening(hash: string, { deltaPath, packPath }: { deltaPath: string | null; packPath?: string }): Opened {
+    const packages = packPath === undefined ? undefined : this.packs.open(packPath, hash);
     const image = this.#read(hash, deltaPath).then(({ id, own_bytes }) => {
       opened.own_bytes = own_bytes;
       this.#closeOldest();
       return id;
     });
-    const opened = { image, own_bytes: 0 };
-    image.catch(() => this.#open.delete(hash));
+    const opened = { image, packages, own_bytes: 0 };
+    image.catch(() => {
+      this.#open.delete(hash);
+      if (packages) this.packs.close(packages);
+    });
     return opened;
   }
 
@@ -106,11 +140,12 @@ export class Images {
   #closeOldest(): void {
     let bytes = 0;
     for (const { own_bytes } of this.#open.values()) bytes += own_bytes;
-    for (const [hash, { image, own_bytes }] of this.#open) {
+    for (const [hash, { image, packages, own_bytes }] of this.#open) {
       if (this.#open.size <= OPEN_LIMIT && bytes <= OPEN_LIMIT_BYTES) return;
       if (this.#holds.has(hash)) continue;
       this.#open.delete(hash);
       bytes -= own_bytes;
+      if (packages) this.packs.close(packages);
       image.then(
         (id) => store.imageClose(id),
         () => undefined,

@@ -42,9 +42,7 @@ const images = new Images(`${basePrefix}.img`, async () => (await parts).record.
 // In this order: the image is read by threads of its own, the first sandbox's thread starts, and the modules compile on
 // others still, while this thread reads what they are made of.
 const { application } = options;
-const firstImage = application
-  ? images.add(application.hash, application.deltaPath)
-  : images.using(BASE, async (id) => id);
+const firstImage = application ? images.add(application.hash, application) : images.using(BASE, async (id) => id);
 firstImage.catch(() => undefined); // told by boot(), which needs it too
 const exchange = new Exchange();
 const firstCell = new SandboxCell(0, exchange);
@@ -77,24 +75,30 @@ async function handle(message: ToExecutor): Promise<void> {
       const image = await images.hold(message.application);
       // What runs last is what new sandboxes are made with.
       dispatcher.pool.application = message.application;
-      dispatcher.start(message, image, () => images.release(message.application));
+      const packages = images.packagesOf(message.application);
+      dispatcher.start(message, { image, packages }, () => images.release(message.application));
       return;
     }
     case "cancel":
       dispatcher.cancel(message.run, message.error);
       return;
     case "open":
-      await images.add(message.hash, message.deltaPath);
+      await images.add(message.hash, message);
       if (!message.snapshot) dispatcher.pool.application = message.hash;
       return reply(message.request, "{}");
     case "load": {
-      const { document, deltaPath, hash, keptPath } = message;
-      const { output } = await images.using(BASE, (image) =>
-        dispatcher.task({ kind: ENTRY_KIND.load, document, image, deltaPath }),
-      );
-      await images.add(hash, deltaPath, keptPath);
-      dispatcher.pool.application = hash;
-      return reply(message.request, output);
+      const { document, deltaPath, hash, packPath } = message;
+      const packages = packPath === undefined ? undefined : images.packs.open(packPath, hash);
+      try {
+        const { output } = await images.using(BASE, (image) =>
+          dispatcher.task({ kind: ENTRY_KIND.load, document, image, deltaPath, ...(packages ? { packages } : {}) }),
+        );
+        await images.add(hash, message);
+        dispatcher.pool.application = hash;
+        return reply(message.request, output);
+      } finally {
+        if (packages) images.packs.close(packages);
+      }
     }
     case "parse": {
       const { document } = message;

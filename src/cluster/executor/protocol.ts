@@ -42,7 +42,7 @@ export interface Usage {
 export interface ExecutorOptions {
   readonly basePrefix: string;
   /** The application's delta over the base, when its image is cached; its hash. */
-  readonly application?: { readonly hash: string; readonly deltaPath: string };
+  readonly application?: { readonly hash: string; readonly deltaPath: string; readonly packPath?: string };
   readonly cpus: number;
   readonly memory_bytes: number;
   readonly pool: PoolSettings;
@@ -73,6 +73,8 @@ export type ToExecutor =
       readonly deltaPath: string;
       /** Of a session, in the middle of something: no image for new sandboxes, which run a component first. */
       readonly snapshot?: true;
+      /** The wheels that the application requires, packed. */
+      readonly packPath?: string;
     }
   | {
       readonly type: "load";
@@ -82,6 +84,7 @@ export type ToExecutor =
       readonly deltaPath: string;
       /** Where the file will be kept. */
       readonly keptPath: string;
+      readonly packPath?: string;
     }
   | { readonly type: "parse"; readonly request: number; readonly document: string }
   | ({ readonly type: "run" } & RunRequest)

@@ -57,10 +57,12 @@ export class Sessions {
       throw error;
     });
     this.#pool.tend();
+    const packages = this.#images.packagesOf(application);
     const settings: RunSettings = {
       run: -1,
       account: NO_ACCOUNT,
       mounts: [],
+      ...(packages ? { packages } : {}),
       heap_bytes: limits.heap_bytes,
       file_bytes: limits.file_bytes,
       message_bytes: limits.message_bytes,

@@ -1,5 +1,6 @@
 /** What a deployment is made of, as it comes over the wire and as it is kept: schemas first, types from them. */
 import Type, { type Static } from "typebox";
+import { RequiredPackage } from "../../graph/resource-graph.ts";
 
 const closed = { additionalProperties: false } as const;
 
@@ -17,6 +18,12 @@ export const Sources = Type.Object(
     name: Type.String({ minLength: 1, maxLength: 128 }),
     entry_file: Type.String({ maxLength: 1024 }),
     files: Type.Array(SourceFile, { minItems: 1, maxItems: 10_000 }),
+    requirements: Type.Optional(
+      Type.String({
+        maxLength: 262_144,
+        description: "the text of a requirements file: packages beside the base image",
+      }),
+    ),
   },
   closed,
 );
@@ -43,6 +50,22 @@ export const FunctionSettings = Type.Object(
     }),
     concurrency: Type.Integer({ minimum: 1, maximum: 10_000, default: 1000, description: "invocations at a time" }),
     environment: Type.Optional(Variables),
+    mounts: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            host: Type.String({ pattern: "^/", maxLength: 4096, description: "a folder of the server's machine" }),
+            guest: Type.String({
+              pattern: "^/[^/]",
+              maxLength: 1024,
+              description: "where invocations see it, read-only",
+            }),
+          },
+          closed,
+        ),
+        { maxItems: 16 },
+      ),
+    ),
   },
   closed,
 );
@@ -66,6 +89,9 @@ export const Deployment = Type.Object(
     hash: Type.String({ description: "of the sources, the compiler and the base image" }),
     settings: FunctionSettings,
     secrets: Type.Array(Type.String(), { description: "names only" }),
+    packages: Type.Optional(
+      Type.Array(RequiredPackage, { description: "what its requirements came to, once and for all" }),
+    ),
   },
   closed,
 );

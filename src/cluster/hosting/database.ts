@@ -6,9 +6,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { BadInput, type ErrorReport, Overloaded } from "../../graph/errors.ts";
+import type { Surroundings } from "../../graph/resource-graph.ts";
 import type { FunctionSettings, InvocationState, LogLine, Sources } from "./bundle.ts";
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const SCHEMA = `
 CREATE TABLE versions (
   name TEXT NOT NULL,
@@ -19,6 +20,7 @@ CREATE TABLE versions (
   settings TEXT NOT NULL,
   secret_names TEXT NOT NULL,
   secrets BLOB,
+  needs TEXT,
   PRIMARY KEY (name, version)
 ) STRICT;
 -- Numbers are not used again, even after a function was removed and deployed anew.
@@ -51,6 +53,9 @@ CREATE TABLE logs (
 CREATE INDEX logs_by_name ON logs (name, id);
 `;
 
+/** From the format of that number to the next. */
+const UPGRADES: Readonly<Record<number, string>> = { 1: "ALTER TABLE versions ADD COLUMN needs TEXT;" };
+
 export interface VersionRow {
   readonly name: string;
   readonly version: number;
@@ -60,6 +65,8 @@ export interface VersionRow {
   readonly settings: FunctionSettings;
   readonly secret_names: readonly string[];
   readonly secrets: Uint8Array | null;
+  /** What its requirements came to, if it has any. */
+  readonly needs: Surroundings | null;
 }
 
 export interface InvocationRow {
@@ -107,7 +114,12 @@ export class HostDatabase {
       throw new BadInput(`${path} has format ${version}, and this version of Sandloom knows up to ${FORMAT_VERSION}`, {
         path,
       });
-    if (version === 0) this.#transaction(() => this.#db.exec(`${SCHEMA} PRAGMA user_version = ${FORMAT_VERSION};`));
+    const upgrade =
+      version === 0
+        ? SCHEMA
+        : Array.from({ length: FORMAT_VERSION - version }, (_, past) => UPGRADES[version + past]).join("\n");
+    if (version !== FORMAT_VERSION)
+      this.#transaction(() => this.#db.exec(`${upgrade} PRAGMA user_version = ${FORMAT_VERSION};`));
   }
 
   close(): void {
@@ -125,13 +137,13 @@ export class HostDatabase {
           bound,
           value: count + 1,
         });
-      const { name, created_ms, hash, sources, settings, secret_names, secrets } = row;
+      const { name, created_ms, hash, sources, settings, secret_names, secrets, needs } = row;
       const { version } = this.#one(
         `INSERT INTO last_versions VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET version = version + 1 RETURNING version`,
         name,
       ) as { version: number };
       this.#run(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         name,
         version,
         created_ms,
@@ -140,6 +152,7 @@ export class HostDatabase {
         JSON.stringify(settings),
         JSON.stringify(secret_names),
         secrets,
+        needs && JSON.stringify(needs),
       );
       return version;
     });
@@ -304,12 +317,13 @@ export class HostDatabase {
 }
 
 function versionOf(row: Row): VersionRow {
-  const { sources, settings, secret_names } = row as Record<string, string>;
+  const { sources, settings, secret_names, needs } = row as Record<string, string | null>;
   return {
     ...(row as unknown as VersionRow),
     sources: JSON.parse(sources ?? "") as Sources,
     settings: JSON.parse(settings ?? "") as FunctionSettings,
     secret_names: JSON.parse(secret_names ?? "") as string[],
+    needs: needs ? (JSON.parse(needs) as Surroundings) : null,
   };
 }
 

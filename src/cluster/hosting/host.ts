@@ -17,6 +17,7 @@ import {
 import { defaultLimits, type Limits } from "../../graph/limits.ts";
 import type { PoolEvent } from "../../graph/pool.ts";
 import type { ClusterOptions, CompiledApp } from "../api.ts";
+import type { Application } from "../application.ts";
 import { createLocalCluster, type LocalCluster } from "../cluster.ts";
 import type { Usage } from "../executor/protocol.ts";
 import { type HostPoolOptions, poolOfHost } from "../pool-settings.ts";
@@ -31,6 +32,7 @@ import {
 import { HostDatabase, type InvocationRow, type VersionRow } from "./database.ts";
 import { FairQueue, RETRY_AFTER_MS } from "./fair-queue.ts";
 import { LogBook } from "./log-book.ts";
+import { MountPermissions } from "./mount-permissions.ts";
 import { PoolLog } from "./pool-log.ts";
 import { SecretBox } from "./secret-box.ts";
 
@@ -45,6 +47,8 @@ export interface HostOptions extends Pick<ClusterOptions, "cacheDir" | "onProgre
   readonly versions?: number;
   /** Stored invocations that have not ended. */
   readonly stored?: number;
+  /** Folders of this machine that functions may be given, and what lies below; none when absent. */
+  readonly allowed_mounts?: readonly string[];
   /** For how long the result of a stored invocation can be asked for. */
   readonly retention_ms?: number;
   /** Told of every invocation that ended. */
@@ -133,6 +137,7 @@ export class FunctionHost implements AsyncDisposable {
   readonly #database: HostDatabase;
   readonly #secrets: SecretBox;
   readonly #logs: LogBook;
+  readonly #mounts: MountPermissions;
   readonly #queue: FairQueue;
   /** By `name@version`, as far as they were used. */
   readonly #deployed = new Map<string, Deployed>();
@@ -157,6 +162,7 @@ export class FunctionHost implements AsyncDisposable {
     this.#database = new HostDatabase(dataDir, { versions });
     this.#secrets = new SecretBox(join(dataDir, "secrets.key"));
     this.#logs = new LogBook(this.#database);
+    this.#mounts = new MountPermissions(options.allowed_mounts ?? [], dataDir);
     this.#queue = new FairQueue({ workers, waiting_per_function, waiting });
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
     for (const row of this.#database.unfinishedInvocations()) this.#carry(row);
@@ -194,7 +200,7 @@ export class FunctionHost implements AsyncDisposable {
 
   /**
    * Compiles the sources and runs their top level once; then the version is there for good.
-   * @throws CompileRefused, GuestRaised of the top level, and what its limits throw
+   * @throws CompileRefused, RequirementRefused, GuestRaised of the top level, what its limits throw, and what is wrong with its mounts
    */
   async deploy(
     name: string,
@@ -207,7 +213,8 @@ export class FunctionHost implements AsyncDisposable {
     warnings: NonNullable<CompiledApp["warnings"]>;
     output: string;
   }> {
-    const app = await this.#cluster.compile(applicationOf(sources));
+    this.#mounts.check(settings.mounts ?? []);
+    const app = await this.#cluster.compile(applicationOf(sources, null));
     const { warnings = [], output = "" } = app;
     const last = this.#database.version(name);
     const secret_names = Object.keys(secrets).toSorted();
@@ -217,7 +224,10 @@ export class FunctionHost implements AsyncDisposable {
       JSON.stringify(this.#secretsOf(last)) === JSON.stringify(sorted(secrets));
     if (last && same) return { deployment: deploymentOf(last), unchanged: true, warnings, output };
     const sealed = secret_names.length === 0 ? null : this.#secrets.seal(JSON.stringify(sorted(secrets)), name);
-    const row = { name, created_ms: Date.now(), hash: app.hash, sources, settings, secret_names, secrets: sealed };
+    const { base = "standard", packages = [] } = app.graph;
+    const needs = sources.requirements === undefined ? null : { base, packages };
+    const identity = { name, created_ms: Date.now(), hash: app.hash };
+    const row = { ...identity, sources, needs, settings, secret_names, secrets: sealed };
     const version = this.#database.addVersion(row);
     const deployed = this.#remember({ ...row, version });
     deployed.app = app;
@@ -405,7 +415,7 @@ export class FunctionHost implements AsyncDisposable {
   async #open(deployed: Deployed): Promise<CompiledApp> {
     const { app } = deployed;
     if (app && this.#cluster.isOpen(app)) return app;
-    return (deployed.app = await this.#cluster.compile(applicationOf(deployed.row.sources)));
+    return (deployed.app = await this.#cluster.compile(applicationOf(deployed.row.sources, deployed.row.needs)));
   }
 
   async #invoke(
@@ -436,7 +446,7 @@ export class FunctionHost implements AsyncDisposable {
         id,
         event,
         limits: deployed.limits,
-        mounts: [],
+        mounts: settings.mounts ? this.#mounts.check(settings.mounts) : [],
         watch: "output",
         signal: stop,
         ...(deployed.environment === undefined ? {} : { environment: deployed.environment }),
@@ -505,9 +515,10 @@ const unknownFunction = (name: string, version?: number): SandloomError =>
     ...(version === undefined ? {} : { version }),
   });
 
-function deploymentOf({ name, version, created_ms, hash, settings, secret_names }: VersionRow): Deployment {
+function deploymentOf({ name, version, created_ms, hash, settings, secret_names, needs }: VersionRow): Deployment {
   const created_at = new Date(created_ms).toISOString();
-  return { name, version, created_at, hash, settings, secrets: [...secret_names] };
+  const required = needs ? { packages: [...needs.packages] } : {};
+  return { name, version, created_at, hash, settings, secrets: [...secret_names], ...required };
 }
 
 function storedOf({
@@ -534,12 +545,8 @@ function storedOf({
   };
 }
 
-function applicationOf({ name, entry_file, files }: Sources): {
-  name: string;
-  folder: string;
-  entryFile: string;
-  files: Sources["files"];
-} {
+/** `needs`: what its requirements came to when it was deployed. */
+function applicationOf({ name, entry_file, files, requirements }: Sources, needs: VersionRow["needs"]): Application {
   for (const { path } of files)
     if (!/^(?!.*(^|\/)\.\.?(\/|$))[^/\0\\][^\0\\]*\.py$/.test(path))
       throw new BadInput(`${JSON.stringify(path)} is no path of a Python file below the application's folder`, {
@@ -547,7 +554,8 @@ function applicationOf({ name, entry_file, files }: Sources): {
       });
   if (!files.some(({ path }) => path === entry_file))
     throw new BadInput(`the entry file ${entry_file} is not among the files`, { entry_file });
-  return { name, folder: "/", entryFile: entry_file, files };
+  const required = { ...(requirements === undefined ? {} : { requirements }), ...(needs ? { needs } : {}) };
+  return { name, folder: "/", entryFile: entry_file, files, ...required };
 }
 
 const sorted = (secrets: Secrets): Secrets =>

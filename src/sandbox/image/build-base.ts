@@ -11,6 +11,8 @@ import { type DylinkMetadata, type EmscriptenModule, heapEnd } from "../runtime/
 import { evaluateGlue, patchedGlue } from "../runtime/glue.ts";
 import { packFileSystem, packInMemory } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
+import type { BaseKind } from "../../graph/resource-graph.ts";
+import { BASE_KINDS } from "../runtime/catalogue.ts";
 import { packSitePackages, type SitePackages } from "../runtime/site-packages.ts";
 import { guestEnvironment, installFiles } from "../shell/guest-root.ts";
 import { type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
@@ -55,6 +57,49 @@ import numpy as np
 import numpy.linalg, numpy.fft, numpy.random, numpy.polynomial, numpy.ma
 import pandas as pd
 `;
+
+/** What the larger bases have beside. */
+const MORE_IMPORTS: Readonly<Record<BaseKind, string>> = {
+  standard: "",
+  scipy: `
+import scipy.cluster.hierarchy, scipy.cluster.vq, scipy.constants, scipy.fft, scipy.fftpack, scipy.integrate, scipy.interpolate, scipy.io
+import scipy.linalg._matfuncs_sqrtm, scipy.ndimage, scipy.optimize, scipy.signal, scipy.sparse.csgraph, scipy.sparse.linalg, scipy.spatial.transform
+import scipy.special, scipy.stats
+`,
+  sklearn: `
+import sklearn.calibration, sklearn.cluster, sklearn.compose, sklearn.covariance, sklearn.cross_decomposition, sklearn.datasets
+import sklearn.decomposition, sklearn.discriminant_analysis, sklearn.dummy, sklearn.ensemble, sklearn.feature_extraction
+import sklearn.feature_extraction.text, sklearn.feature_selection, sklearn.gaussian_process, sklearn.impute, sklearn.inspection
+import sklearn.isotonic, sklearn.kernel_approximation, sklearn.kernel_ridge, sklearn.linear_model, sklearn.manifold, sklearn.metrics
+import sklearn.mixture, sklearn.model_selection, sklearn.multiclass, sklearn.multioutput, sklearn.naive_bayes, sklearn.neighbors
+import sklearn.neural_network, sklearn.pipeline, sklearn.preprocessing, sklearn.random_projection, sklearn.semi_supervised, sklearn.svm
+import sklearn.tree
+`,
+};
+
+const MORE_WARM_UP: Readonly<Record<BaseKind, string>> = {
+  standard: "",
+  scipy: `
+scipy.linalg.solve(np.eye(3) * 2, np.ones(3)); scipy.optimize.minimize(lambda v: (v ** 2).sum(), np.ones(2)); scipy.stats.norm.cdf(0.5)
+`,
+  sklearn: `
+_x = np.arange(40.0).reshape(20, 2) % 7
+sklearn.pipeline.make_pipeline(sklearn.preprocessing.StandardScaler(), sklearn.linear_model.LogisticRegression()).fit(_x, np.arange(20) % 2).predict(_x)
+sklearn.ensemble.RandomForestClassifier(n_estimators=2).fit(_x, np.arange(20) % 2); sklearn.cluster.KMeans(2, n_init=1).fit(_x)
+del _x
+`,
+};
+
+/**
+ * Every compiled module is in the image, whether it is used often or not: one that was loaded later, when an application's modules
+ * are, would be in that application's image and not in the record that shells are made from.
+ */
+const importCompiled = (site: SitePackages): string => {
+  const names = Object.keys(site.index)
+    .filter((path) => /\.cpython-[^/]*\.so$/.test(path))
+    .map((path) => path.replace(/\.cpython-[^/]*$/, "").replaceAll("/", "."));
+  return `import importlib\nfor _n in ${JSON.stringify(names)}: importlib.import_module(_n)\n`;
+};
 
 const WARM_UP = `
 _w = pd.DataFrame({"a": [1, 1, 2], "b": [1.0, 2, 3], "s": ["x", "y", None]})
@@ -225,15 +270,17 @@ function writeImage(path: string, heap: Uint8Array, window_offset: number): numb
   return data_bytes;
 }
 
-export async function buildBase(prefix: string, hash: string): Promise<void> {
-  const site = packSitePackages();
+export async function buildBase(prefix: string, hash: string, kind: BaseKind): Promise<void> {
+  const site = packSitePackages(kind);
   const loaded: Loaded[] = [];
   const pyodide = await boot(site, loaded);
   const module = pyodide._module;
   const inner = module.__sandloom;
   const mainTableEnd = inner.wasmTable.length;
 
-  pyodide.runPython(IMPORTS + WARM_UP + CUT_JAVASCRIPT);
+  const more = BASE_KINDS.slice(0, BASE_KINDS.indexOf(kind) + 1);
+  pyodide.runPython(IMPORTS + more.map((each) => MORE_IMPORTS[each]).join("") + importCompiled(site));
+  pyodide.runPython(WARM_UP + more.map((each) => MORE_WARM_UP[each]).join("") + CUT_JAVASCRIPT);
   pyodide.runPython("import sandloom.sandbox, sandloom.runner");
   const entryAddress = pyodide.runPython("id(sandloom.runner.run_once)") as number;
   const taskAddress = pyodide.runPython("id(sandloom.sandbox.run_task)") as number;
@@ -321,9 +368,9 @@ export async function buildBase(prefix: string, hash: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [prefix, hash] = process.argv.slice(2) as [string, string];
+  const [prefix, hash, kind] = process.argv.slice(2) as [string, string, BaseKind];
   try {
-    await buildBase(prefix, hash);
+    await buildBase(prefix, hash, kind);
     process.exit(0);
   } catch (error) {
     // Not thrown: Node would quote the glue's one line of 1.2 MB.

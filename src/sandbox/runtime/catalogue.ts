@@ -1,18 +1,39 @@
 /** What goes into a base image, by name: the pinned wheels and the guest's own packages. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { BaseKind } from "../../graph/resource-graph.ts";
 import { guestPackages, pyodideDirectory } from "./paths.ts";
 
 /** The distributions in every base image, by their names in Pyodide's lock file, in load order. */
 export const basePackages: readonly string[] = ["numpy", "pandas", "python-dateutil", "pytz", "six"];
 
+/** Each has all of the one before: an application gets the first that has what it imports. */
+export const BASE_KINDS: readonly BaseKind[] = ["standard", "scipy", "sklearn"];
+
+export const packagesOfBase: Readonly<Record<BaseKind, readonly string[]>> = {
+  standard: basePackages,
+  scipy: [...basePackages, "scipy"],
+  sklearn: [...basePackages, "scipy", "joblib", "threadpoolctl", "scikit-learn"],
+};
+
+/** The first base that has all of these top-level names that any has. */
+export function baseFor(imports: Iterable<string>): BaseKind {
+  const wanted = new Set(imports);
+  const needed = BASE_KINDS.filter((kind, at) => {
+    const before = new Set(at === 0 ? [] : importablePackages(BASE_KINDS[at - 1] ?? kind));
+    return importablePackages(kind).some((name) => !before.has(name) && wanted.has(name));
+  });
+  return needed.at(-1) ?? "standard";
+}
+
 /** Top-level names that a program may import besides the standard library and its own modules. */
-export function importablePackages(): string[] {
+export function importablePackages(kind: BaseKind): string[] {
   const locked = lockedPackages();
-  return ["sandloom", ...basePackages.flatMap((name) => locked[name]?.imports ?? [])];
+  return ["sandloom", ...packagesOfBase[kind].flatMap((name) => locked[name]?.imports ?? [])];
 }
 
 export interface LockedPackage {
+  readonly version: string;
   readonly file_name: string;
   readonly sha256: string;
   readonly imports: readonly string[];

@@ -12,9 +12,22 @@ export const guestPackages: string = join(packageRoot, "runtimes", "python");
 
 const stateDirectory = join(packageRoot, ".sandloom");
 
-/** `$SANDLOOM_WHEELS`, else where the bootstrap puts them. */
-export function wheelDirectory(): string {
-  return process.env["SANDLOOM_WHEELS"] ?? join(stateDirectory, "wheels");
+/** `$SANDLOOM_WHEELS`: the user's own folder of wheels, of whatever packages. */
+export function userWheels(): string | undefined {
+  return process.env["SANDLOOM_WHEELS"] || undefined;
+}
+
+/** Where the base image's wheels are looked for: in the user's folder, then where the bootstrap puts them. */
+export function wheelDirectories(): string[] {
+  const own = userWheels();
+  return [...(own === undefined ? [] : [own]), join(stateDirectory, "wheels")];
+}
+
+/** Where a wheel is; undefined: in none of those folders. */
+export function wheelPath(file: string): string | undefined {
+  return wheelDirectories()
+    .map((folder) => join(folder, file))
+    .find((path) => existsSync(path));
 }
 
 /**

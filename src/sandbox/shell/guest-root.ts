@@ -2,6 +2,8 @@
 import type { EmscriptenModule } from "../runtime/emscripten.ts";
 
 export const SITE_PACKAGES = "/lib/python3.14/site-packages";
+/** Where an application's own wheels are, if it requires any. */
+export const PACKAGES = "/lib/python3.14/packages";
 const STDLIB = "/lib/python314.zip";
 const FIXED_MTIME = 1.7e12;
 
