@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { executorEnvironment } from "../../src/cluster/executor/process.ts";
 import { SANDBOX_FLAGS } from "../../src/sandbox/runtime/v8-flags.ts";
 import { createCluster } from "../../src/index.ts";
 import { baseOf } from "../../src/sandbox/image/base.ts";
@@ -33,7 +34,11 @@ export interface Images {
 export async function openShells(bench: Bench): Promise<Shells> {
   const images = await imagesOf(bench);
   const script = fileURLToPath(new URL("shells-process.ts", import.meta.url));
-  const child = fork(script, [JSON.stringify(images)], { execArgv: [...SANDBOX_FLAGS], serialization: "advanced" });
+  const child = fork(script, [JSON.stringify(images)], {
+    execArgv: [...SANDBOX_FLAGS],
+    serialization: "advanced",
+    env: executorEnvironment(bench.workspace.cacheDir),
+  });
   const ended = new Promise<never>((_, reject) => {
     child.once("exit", (code, signal) => reject(new Error(`the process with the shells ended (${signal ?? code})`)));
   });

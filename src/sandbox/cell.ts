@@ -24,8 +24,8 @@ const STACK_MIB = 8;
 const MAX_KEPT_MESSAGES = 64;
 const MAX_KEPT_CHARACTERS = 64 * 1024;
 
-/** What a thread makes of garbage is little; by itself V8 would hold 4 MB more of it in each. */
-const YOUNG_MIB = 2;
+/** What a thread makes of garbage is little; by itself V8 would hold 4 MB more of it in each. With less it collects all the time. */
+const YOUNG_MIB = 4;
 
 /** Of a task after which the sandbox keeps its state. */
 const NOT_RESET: ResetReport = { local_bytes: 0, dirty_pages: 0, reset_ms: 0 };

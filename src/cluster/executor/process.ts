@@ -13,6 +13,15 @@ import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor 
  */
 const MALLOC_ARENAS = Math.max(2, Math.ceil(availableParallelism() / 4));
 
+/** All of its environment. */
+export function executorEnvironment(cacheDir: string): Record<string, string> {
+  return {
+    PATH: process.env["PATH"] ?? "",
+    NODE_COMPILE_CACHE: join(cacheDir, "compile-cache"),
+    MALLOC_ARENA_MAX: String(MALLOC_ARENAS),
+  };
+}
+
 type Request = Extract<ToExecutor, { request: number }>;
 // Omit does not distribute over a union by itself.
 type Unnumbered<T> = T extends unknown ? Omit<T, "request"> : never;
@@ -35,11 +44,7 @@ export class ExecutorProcess {
       execArgv: [...SANDBOX_FLAGS],
       serialization: "advanced",
       stdio: ["ignore", "ignore", "inherit", "ipc"],
-      env: {
-        PATH: process.env["PATH"] ?? "",
-        NODE_COMPILE_CACHE: join(cacheDir, "compile-cache"),
-        MALLOC_ARENA_MAX: String(MALLOC_ARENAS),
-      },
+      env: executorEnvironment(cacheDir),
     });
     this.#ready.promise.catch(() => undefined);
     this.#child.stderr?.on("data", (chunk: Buffer) => {

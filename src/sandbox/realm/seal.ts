@@ -47,9 +47,12 @@ export class Seal {
 
   #check(module: EmscriptenModule): void {
     // Beside the host's, what the modules of the sandbox export to each other stands there.
-    const open = Object.entries(module.__sandloom.wasmImports)
-      .filter(([name, value]) => !isPlace(value) && this.#host.has(value) && !GUEST_IMPORTS.has(name))
-      .map(([name]) => `import ${name}`);
+    const open: string[] = [];
+    const { wasmImports } = module.__sandloom;
+    for (const name in wasmImports) {
+      const value = wasmImports[name];
+      if (this.#host.has(value) && !isPlace(value) && !GUEST_IMPORTS.has(name)) open.push(`import ${name}`);
+    }
     if (makesCode()) open.push("code generation from strings");
     if (loadsLibraries(module)) open.push("loading of libraries");
     open.push(...handleOpenings(module), ...realmOpenings());
