@@ -39,15 +39,9 @@ import { ApplicationCache, hashOf, loadDocument, readCompiledFolder } from "./co
 import { EventLog } from "./event-log.ts";
 import type { Pack, Requirements } from "./requirements/requirements.ts";
 import { ExecutorProcess } from "./executor/process.ts";
-import type {
-  ComponentCaps,
-  ExecutorOptions,
-  ExecutorStats,
-  FromExecutor,
-  RunRequest,
-  Usage,
-} from "./executor/protocol.ts";
+import type { ExecutorOptions, ExecutorStats, FromExecutor, RunRequest, Usage } from "./executor/protocol.ts";
 import { type PoolOptions, poolOfPrograms } from "./pool-settings.ts";
+import { capsOf, longestChain } from "./graph-facts.ts";
 import { checkedLimits, checkedMounts, eventText, positive } from "./run-input.ts";
 import { versions } from "./versions.ts";
 
@@ -545,51 +539,6 @@ const packPathOf = (pack: Pack | undefined): { packPath?: string } => (pack ? { 
 async function parse(executor: ExecutorProcess, files: readonly SourceFile[]): Promise<readonly ParsedFile[]> {
   return JSON.parse(await executor.request({ type: "parse", document: JSON.stringify(files) })) as ParsedFile[];
 }
-
-/** What a run needs to know of its graph, found once. */
-function memoized<T>(find: (app: CompiledApp) => T): (app: CompiledApp) => T {
-  const known = new WeakMap<CompiledApp, { readonly value: T }>();
-  return (app) => {
-    const found = known.get(app) ?? { value: find(app) };
-    known.set(app, found);
-    return found.value;
-  };
-}
-
-const capsOf = memoized((app: CompiledApp): Record<string, ComponentCaps> => {
-  const caps: Record<string, ComponentCaps> = {};
-  for (const component of app.graph.components) {
-    if (component.kind !== "compute") continue;
-    const { cpu, memory_bytes, timeout_ms } = component.caps;
-    caps[component.name] = {
-      cpus: cpu ?? 1,
-      ...(memory_bytes === undefined ? {} : { heap_bytes: memory_bytes }),
-      ...(timeout_ms === undefined ? {} : { timeout_ms }),
-    };
-  }
-  return caps;
-});
-
-/** Components on the longest chain of triggers from the entry; Infinity where they recurse or are triggered by value. */
-const longestChain = memoized(({ graph }: CompiledApp): number => {
-  const next = new Map<string, string[]>();
-  for (const relation of graph.relations)
-    if (relation.kind === "trigger") next.set(relation.from, [...(next.get(relation.from) ?? []), relation.to]);
-  const entry = graph.components.find((c) => c.kind === "compute" && c.entry)?.name;
-  const triggered = new Set([...next.values()].flat());
-  if (graph.components.some((c) => c.kind === "compute" && !c.entry && !triggered.has(c.name)))
-    return Number.POSITIVE_INFINITY;
-  const lengths = new Map<string, number>();
-  const lengthFrom = (name: string): number => {
-    const known = lengths.get(name);
-    if (known !== undefined) return known;
-    lengths.set(name, Number.POSITIVE_INFINITY); // met again on the way: a cycle
-    const length = 1 + Math.max(0, ...(next.get(name) ?? []).map(lengthFrom));
-    lengths.set(name, length);
-    return length;
-  };
-  return entry === undefined ? Number.POSITIVE_INFINITY : lengthFrom(entry);
-});
 
 function keepLog(outDir: string, text: string): void {
   mkdirSync(outDir, { recursive: true });
