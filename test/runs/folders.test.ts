@@ -290,3 +290,36 @@ def main(event):
     expect(await bench.valueOf("def main(event):\n    return event\n", [1, "ü"])).toEqual([1, "ü"]);
   });
 });
+
+describe("the names of modules", () => {
+  const bench = useBench();
+
+  test.each([
+    [
+      "a module of Python",
+      { "app.py": "from queue import f\ndef main(event):\n    return f()\n", "queue.py": "def f():\n    return 1\n" },
+    ],
+    [
+      "a package of the image",
+      {
+        "app.py": "import numpy\ndef main(event):\n    return numpy.f()\n",
+        "numpy/__init__.py": "def f():\n    return 1\n",
+      },
+    ],
+  ])("an application's module with the name of %s is refused: an import would not find it", async (_, files) => {
+    const { error } = await bench.run(bench.write(files));
+    expect(error).toMatchObject({
+      code: "BadInput",
+      message: expect.stringMatching(/(queue|numpy\/__init__)\.py has the name of a module .* rename it/) as string,
+    });
+    expect(framesOf(error)).toEqual([]);
+  });
+
+  test("a module with the name of one of Python's that sandboxes have not loaded is the application's, as in CPython", async () => {
+    const files = {
+      "app.py": "from turtledemo import f\ndef main(event):\n    return f()\n",
+      "turtledemo.py": "def f():\n    return 1\n",
+    };
+    expect((await bench.run(bench.write(files))).value).toBe(1);
+  });
+});

@@ -18,6 +18,7 @@ from . import device as _device
 from . import exceptions, globals_guard, lowlevel, session
 from . import sleep as _sleep
 from .device import PAIR, RAISE, RESULT, START, WORD, Device, FdTransport
+from .errors import BadInput
 
 WORLD = "sandbox"
 
@@ -66,7 +67,9 @@ def load_application(document):
     """
     _modules.clear()
     sources.clear()
-    for module in document["modules"] + document["components"]:
+    for module in document["modules"]:
+        _refuse_taken(module["name"], module["file"])
+    for module in document["components"] + document["modules"]:
         _modules[module["name"]] = (module["file"], module["text"], module.get("package", False))
         source = module.get("source", module["text"])
         sources[module["file"]] = source
@@ -79,6 +82,14 @@ def load_application(document):
     for module in document["components"]:
         importlib.import_module(module["name"])
     globals_guard.snapshot([sys.modules[m["name"]] for m in document["modules"] if m["name"] in sys.modules])
+
+
+def _refuse_taken(name, file):
+    """An import finds what is loaded already: the application's module would never be."""
+    taken = sys.modules.get(name.partition(".")[0])
+    if taken is not None:
+        where = getattr(taken, "__file__", None) or "a part of Python"
+        raise BadInput(f"{file} has the name of a module that every sandbox has loaded already ({where}): rename it")
 
 
 def forget_application():
@@ -114,6 +125,8 @@ def run_task():
             answer = parse.parse_files(text)
         device.send(RESULT, body=WORD.pack(0) + answer.encode())
     except BaseException as error:
+        if type(error) is BadInput:
+            error.__traceback__ = None  # of this file; the message says it all
         document = json.dumps(exceptions.describe(error, False)).encode()
         device.send(RAISE, body=WORD.pack(len(document)) + document)
     finally:
