@@ -54,8 +54,8 @@ const image = await native.imageOpen(writeSparse(join(folder, "heap"), 75 * MiB 
 const memory = new WebAssembly.Memory({ initial: 340 * 16, maximum: 65536 });
 const bytes = new Uint8Array(memory.buffer);
 const space = native.spaceCreate(bytes, { window_offset: 75 * MiB, window_bytes: 256 * MiB });
-space.mapImage(image.id);
-time("mapImage, clean", 50, () => space.mapImage(image.id));
+space.mapImage(image.id, false);
+time("mapImage, clean", 50, () => space.mapImage(image.id, false));
 
 time("region allocate + release, 4 KiB", 5000, () => native.regionRelease(native.regionAllocate(account, 4096)));
 time("region allocate + release, 1 MiB", 500, () => native.regionRelease(native.regionAllocate(account, MiB)));
@@ -85,12 +85,12 @@ for (const pages of [0, 130, 950, 4000, 12000]) {
   const dirty = () => {
     for (let page = 0; page < pages; page++) bytes[page * 4096 + 9] ^= 1;
   };
-  space.mapImage(image.id);
+  space.mapImage(image.id, false);
   dirty();
   time(`reset, ${pages} dirty pages`, 50, () => space.reset(), dirty);
   time(`the writes after such a reset`, 50, dirty, () => space.reset());
-  time(`mapImage, ${pages} dirty pages`, 20, () => space.mapImage(image.id), dirty);
-  time(`the writes after such a mapImage`, 20, dirty, () => space.mapImage(image.id));
+  time(`mapImage, ${pages} dirty pages`, 20, () => space.mapImage(image.id, false), dirty);
+  time(`the writes after such a mapImage`, 20, dirty, () => space.mapImage(image.id, false));
 }
 time("dirtyPages, 12000 dirty", 20, () => space.dirtyPages());
 time("privateBytes", 50, () => space.privateBytes());

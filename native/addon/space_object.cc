@@ -75,7 +75,7 @@ Napi::Value SpaceObject::rebind(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SpaceObject::mapImage(const Napi::CallbackInfo& info) {
-  current().mapImage(Process::get().images.get(sizeArgument(info[0], "image")));
+  current().mapImage(Process::get().images.get(sizeArgument(info[0], "image")), booleanArgument(info[1], "untouched"));
   return info.Env().Undefined();
 }
 

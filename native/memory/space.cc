@@ -20,6 +20,9 @@ constexpr std::size_t kMaxMemoryBytes = 4096 * kMiB;  // wasm32
 // How much of the heap past the image is zeroed in place by a reset instead of dropped: most components use a little of
 // it, and a fault for each page (0.25-0.5 us) costs more than clearing it (0.1 us).
 constexpr std::size_t kKeptTailBytes = 2 * kMiB;
+// Once in so many resets what of it the last component did not write is given up: else one that used much makes every later reset
+// look through all of that.
+constexpr std::size_t kTrimResets = 8;
 // Beyond this a reset takes longer than faulting in what the next component needs.
 constexpr std::size_t kKeptDirtyBytes = 8 * kMiB;
 
@@ -41,6 +44,20 @@ std::uint64_t threadFaults() {
 
 bool isZeroPage(const std::byte* page) {
   return page[0] == std::byte{0} && std::memcmp(page, page + 1, kPageBytes - 1) == 0;
+}
+
+std::size_t bytesOf(const std::vector<PageRun>& runs) {
+  std::size_t bytes = 0;
+  for (const PageRun& run : runs) bytes += run.bytes;
+  return bytes;
+}
+
+void appendPage(std::vector<PageRun>& runs, std::byte* page) {
+  if (!runs.empty() && runs.back().start + runs.back().bytes == page) {
+    runs.back().bytes += kPageBytes;
+  } else {
+    runs.push_back({page, kPageBytes});
+  }
 }
 
 }  // namespace
@@ -65,7 +82,7 @@ void Space::rebind(std::byte* base, std::size_t bytes) {
   bytes_ = bytes;
 }
 
-void Space::mapImage(std::shared_ptr<const Image> image) {
+void Space::mapImage(std::shared_ptr<const Image> image, bool untouched) {
   requireOpen();
   if (std::max(image->bytes(), windowEnd()) > bytes_)
     throw Error(ErrorCode::kBadArgument, "the linear memory is shorter than the image or the window: grow it first",
@@ -73,7 +90,7 @@ void Space::mapImage(std::shared_ptr<const Image> image) {
                  {"image_bytes", asValue(image->bytes())},
                  {"window_end", asValue(windowEnd())}});
   if (mapped_ && image_ != image && fileOf(image) == mapped_) {
-    switchTo(std::move(image));
+    switchTo(std::move(image), untouched);
     return;
   }
   clearWindow();
@@ -89,20 +106,26 @@ const Image* Space::fileOf(const std::shared_ptr<const Image>& image) {
 
 // From one application to another over the same base: only the pages in which either differs from it are written. Mapping the
 // other image would drop every page table entry, and its first component would take 5 ms of faults to get them back.
-void Space::switchTo(std::shared_ptr<const Image> image) {
+void Space::switchTo(std::shared_ptr<const Image> image, bool untouched) {
   clearWindow();
   strayed_.clear();
+  const std::shared_ptr<const Image> before = std::exchange(image_, std::move(image));
+  if (untouched && bytesOf(private_image_) + bytesOf(private_tail_) <= kKeptSwitchBytes) {
+    // What is private holds what `before` has.
+    private_known_ = false;
+    writePages(before->deltaPages());
+    writePages(image_->deltaPages());
+    return;
+  }
   // Nothing of the guest ran since enter().
   const bool known = private_known_ && faults_at_enter_;
   std::vector<PageRun> own = known ? private_image_ : privateRuns(imageSpans());
   const std::vector<PageRun> tail = known ? private_tail_ : privateRuns(tailSpans());
   private_known_ = false;
   own.insert(own.end(), tail.begin(), tail.end());
-  std::size_t own_bytes = 0;
-  for (const PageRun& run : own) own_bytes += run.bytes;
-  image_ = std::move(image);
+  const bool keep = bytesOf(own) <= kKeptSwitchBytes;
   for (const PageRun& run : own) {
-    if (own_bytes > kKeptSwitchBytes) {  // what is mapped shows again, and zeros in the tail
+    if (!keep) {  // what is mapped shows again, and zeros in the tail
       if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) throw Error::system("madvise (image)");
       continue;
     }
@@ -111,11 +134,11 @@ void Space::switchTo(std::shared_ptr<const Image> image) {
     std::memcpy(run.start, image_->data() + std::min(offset, image_->bytes()), within);
     std::memset(run.start + within, 0, run.bytes - within);
   }
-  writeOwnPages();
+  writePages(image_->deltaPages());
 }
 
-void Space::writeOwnPages() {
-  for (const std::uint32_t page : image_->deltaPages()) {
+void Space::writePages(std::span<const std::uint32_t> pages) {
+  for (const std::uint32_t page : pages) {
     const std::size_t offset = std::size_t{page} * kPageBytes;
     std::memcpy(base_ + offset, image_->data() + offset, kPageBytes);
   }
@@ -130,7 +153,7 @@ void Space::mapWhole() {
       throw Error::system("mmap of an image");
   }
   for (const Span& span : tailSpans()) mapZeros(span);
-  writeOwnPages();
+  writePages(image_->deltaPages());
 }
 
 Space::ResetSummary Space::reset() {
@@ -166,24 +189,31 @@ void Space::enter() {
 }
 
 std::size_t Space::clearTail() {
+  const bool trim = ++resets_ % kTrimResets == 0;
+  std::vector<PageRun> kept;
+  std::vector<PageRun> unused;
   std::size_t tail_bytes = 0;
   std::size_t kept_bytes = 0;
-  for (PageRun& run : private_tail_) {
-    const std::size_t keep = std::min(run.bytes, kKeptTailBytes - kept_bytes);
-    std::memset(run.start, 0, keep);
-    kept_bytes += keep;
+  for (const PageRun& run : private_tail_) {
     tail_bytes += run.bytes;
-    if (keep < run.bytes && ::madvise(run.start + keep, run.bytes - keep, MADV_DONTNEED) != 0)
-      throw Error::system("madvise (tail)");
-    run.bytes = keep;
+    for (std::byte* page = run.start; page < run.start + run.bytes; page += kPageBytes) {
+      const bool room = kept_bytes < kKeptTailBytes;
+      const bool written = room && !isZeroPage(page);
+      if (written) std::memset(page, 0, kPageBytes);
+      const bool keep = written || (room && !trim);
+      if (keep) kept_bytes += kPageBytes;
+      appendPage(keep ? kept : unused, page);
+    }
   }
-  std::erase_if(private_tail_, [](const PageRun& run) { return run.bytes == 0; });
+  // Private pages of zeros, or of what a component left, are now as if they had never been touched.
+  for (const PageRun& run : unused)
+    if (::madvise(run.start, run.bytes, MADV_DONTNEED) != 0) throw Error::system("madvise (tail)");
+  private_tail_ = std::move(kept);
   return tail_bytes;
 }
 
 std::size_t Space::copyBack() {
-  std::size_t bytes = 0;
-  for (const PageRun& run : private_image_) bytes += run.bytes;
+  const std::size_t bytes = bytesOf(private_image_);
   // A page that was copied back stays private, and is copied back at every later reset. After a component that wrote far more
   // than others do, all are let go of: the image's own pages show again.
   const bool keep = bytes <= kKeptDirtyBytes;

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,8 +57,9 @@ class Space {
   void rebind(std::byte* base, std::size_t bytes);
 
   // Maps the image around the window, and zeros everywhere else. Every region is detached.
-  // Errors: BadArgument if image or window do not fit, SystemError.
-  void mapImage(std::shared_ptr<const Image> image);
+  // `untouched`: the memory is as the last reset or mapImage left it, so that from one image to another over the same base only
+  // the pages of these two are written. Errors: BadArgument if image or window do not fit, SystemError.
+  void mapImage(std::shared_ptr<const Image> image, bool untouched = false);
   // Makes the memory equal to the image again and detaches every region. Private pages stay, with the image's content:
   // for 950 dirty pages that takes 0.13 ms, and mapping afresh 0.2 ms plus 1.7 ms of faults in the next run. mapImage is
   // the way to give their memory back. Errors: BadArgument if no image is mapped.
@@ -113,9 +115,9 @@ class Space {
   void clearWindow();
   bool hasStrayPages(const Attachment& attachment) const;
   bool noFaultSinceEnter() const;
-  void switchTo(std::shared_ptr<const Image> image);
+  void switchTo(std::shared_ptr<const Image> image, bool untouched);
   void mapWhole();
-  void writeOwnPages();
+  void writePages(std::span<const std::uint32_t> pages);
   static const Image* fileOf(const std::shared_ptr<const Image>& image);
   std::size_t copyBack();
   std::size_t clearTail();
@@ -137,6 +139,7 @@ class Space {
   std::vector<PageRun> private_image_;
   std::vector<PageRun> private_tail_;
   bool private_known_ = false;
+  std::size_t resets_ = 0;
   std::uint64_t faults_at_reset_ = 0;
   std::optional<std::uint64_t> faults_at_enter_;
   bool closed_ = false;

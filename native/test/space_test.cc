@@ -219,6 +219,16 @@ TEST_SUITE("space") {
       CHECK(equalsImage(memory, next == two ? *one : *two));
       space->mapImage(next);
       CHECK(equalsImage(memory, *next));
+      // The same, said by who knows: over pages that both, one or none of the two have, private or not.
+      memory.page(3) = std::byte{99};
+      memory.page(12) = std::byte{99};
+      memory[kMemoryBytes - 1] = std::byte{99};
+      (void)space->reset();
+      for (const auto& to : {next == two ? one : two, world.image, next}) {
+        space->mapImage(to, true);
+        CHECK(equalsImage(memory, *to));
+        space->enter();
+      }
       memory.page(3) = std::byte{99};
       memory.page(700) = std::byte{99};
       (void)space->reset();

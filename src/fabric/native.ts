@@ -118,8 +118,11 @@ export interface NativeCapabilities {
 export interface Space {
   /** Throws `BaseMovedError` if the memory moved. */
   rebind(memory: Uint8Array): void;
-  /** Maps an image around the window, zeros elsewhere; detaches every region. The memory must be long enough. */
-  mapImage(image: number): void;
+  /**
+   * Maps an image around the window, zeros elsewhere; detaches every region. The memory must be long enough. `untouched`: it is as the
+   * last `reset` or `mapImage` left it, but for what the image to come has anew: going to another application's image is quicker then.
+   */
+  mapImage(image: number, untouched: boolean): void;
   /** The guest is about to run: a reset that follows without a page fault in between need not look for dirty pages. */
   enter(): void;
   /** Back to the image; detaches every region and forgets its stray writes. */

@@ -1,4 +1,5 @@
 /** What the dispatcher and a sandbox's worker thread say to each other: one file, both ways. */
+import { Buffer } from "node:buffer";
 import { performance } from "node:perf_hooks";
 import type { MessagePort } from "node:worker_threads";
 import type { ErrorReport } from "../graph/errors.ts";
@@ -69,14 +70,18 @@ export interface RunTask {
   readonly keep?: boolean;
 }
 
-/**
- * What a new sandbox runs first: the component of the base image that does a little of everything (sandloom/warm.py). Its arguments are
- * `(None, (), {}, ())` in marshal.
- */
+/** What a new sandbox runs first: the component of the base image that does a little of everything (sandloom/warm.py). */
 export const FIRST_COMPONENT: Pick<RunTask, "kind" | "name" | "payload"> = {
   kind: ENTRY_KIND.component,
   name: "sandloom_first",
+  // `(None, (), {}, ())` in marshal: no arguments.
   payload: Uint8Array.of(40, 4, 0, 0, 0, 78, 40, 0, 0, 0, 0, 123, 48, 40, 0, 0, 0, 0),
+};
+/** The same as the entry of a run. */
+export const FIRST_ENTRY: typeof FIRST_COMPONENT = {
+  kind: ENTRY_KIND.entry,
+  name: "sandloom_first",
+  payload: Buffer.from('{"n": 2}'),
 };
 
 export type WorkerTask =

@@ -25,6 +25,7 @@ import {
   type DirectCalls,
   ENTRY_KIND,
   FIRST_COMPONENT,
+  FIRST_ENTRY,
   type FromSandbox,
   now_ms,
   type RegionMade,
@@ -56,8 +57,8 @@ const TWISTER_WORDS = 624;
 /** The window holds a few more regions than the guest uses, but not any number, and none that others may wait for. */
 const MAX_DETACHED = 16;
 const MAX_DETACHED_BYTES = 1024 * 1024;
-/** The second finds what the first one made. */
-const WARM_RUNS = 2;
+/** The second finds what the first one made, and goes the way of a run's entry. */
+const WARM_RUNS = [FIRST_COMPONENT, FIRST_ENTRY];
 const FIRST_SETTINGS: RunSettings = {
   run: -1,
   account: -1,
@@ -96,6 +97,8 @@ export class Sandbox {
   #space!: Space;
   #image = -1;
   #known_bytes = 0;
+  /** Nothing of the guest ran since its memory was the image's. */
+  #untouched = false;
   #packages: { readonly id: number | undefined; readonly undo: () => void } = { id: undefined, undo: () => undefined };
   #mounted: { readonly key: string; readonly undo: () => void } = { key: "[]", undo: () => undefined };
 
@@ -179,14 +182,8 @@ export class Sandbox {
     const { port1, port2 } = new MessageChannel();
     const dispatcher = this.#port;
     this.#port = port1;
-    for (let times = 0; times < WARM_RUNS; times++) {
-      port2.postMessage({
-        type: "run",
-        image,
-        regions: [],
-        settings: FIRST_SETTINGS,
-        ...FIRST_COMPONENT,
-      } satisfies RunTask);
+    for (const first of WARM_RUNS) {
+      port2.postMessage({ type: "run", image, regions: [], settings: FIRST_SETTINGS, ...first } satisfies RunTask);
       const next = this.#next();
       if (next) this.#run(next.task, next.caller);
       if (this.#outcome?.outcome !== "returned") throw new SandboxDied("a new sandbox could not run anything");
@@ -298,6 +295,7 @@ export class Sandbox {
   }
 
   #execute(task: RunTask): ComponentOutcome {
+    this.#untouched = false;
     try {
       const ofRun = task.kind === ENTRY_KIND.component || task.kind === ENTRY_KIND.entry;
       this.#shell.call(ofRun ? this.#addresses.entry : this.#addresses.task);
@@ -331,7 +329,8 @@ export class Sandbox {
     const { bytes } = store.imageInfo(image);
     if (module.HEAPU8.length < bytes && !module.growMemory(bytes))
       throw new RangeError(`linear memory cannot grow to ${bytes} bytes`);
-    this.#memory.mapImage(image);
+    this.#memory.mapImage(image, this.#untouched);
+    this.#untouched = true;
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#image = image;
     this.#exchange.store(this.#slot, SLOT.image, image);
@@ -342,6 +341,7 @@ export class Sandbox {
     const start = performance.now();
     const file_bytes = this.#shell.scratch.used_bytes;
     const { dirty_pages, tail_bytes } = this.#memory.reset();
+    this.#untouched = true;
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#shell.resetJavaScript();
     this.#releaseDelivered();

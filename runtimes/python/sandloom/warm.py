@@ -156,7 +156,8 @@ def _load():
 def _first(params, action):
     x = np.full(8, 2.0)
     y = np.arange(64.0).reshape(8, 8)
-    return float(np.dot(y, x).sum() + (y * x + 1).mean())
+    z = np.dot(y, np.full(8, 2.0))
+    return {"sum": float(z.sum() + (y * x + 1).mean()), "list": [1, 2.5, None, "s"], "shape": list(z.shape)}
 
 
 def run():
