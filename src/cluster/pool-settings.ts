@@ -49,7 +49,7 @@ export function poolOfHost({ workers, min_warm, idle_ms = IDLE_MS, memory_bytes 
   // Who keeps none ready wants none made ahead.
   const reserve = Math.min(SPARE_SANDBOXES, kept);
   return {
-    pool: { min_warm: kept, reserve, idle_ms, bound_bytes },
+    pool: { min_warm: kept, reserve, thread_ahead: true, idle_ms, bound_bytes },
     memory_bytes: bound_bytes - FIRST_SANDBOX_BYTES,
   };
 }

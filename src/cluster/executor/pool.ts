@@ -70,6 +70,8 @@ export class CellPool {
   /** What forbids one more sandbox, since the last that was made. */
   #refused: Refusal | undefined;
   #started = false;
+  /** A thread without a sandbox: who makes one on demand need not wait for the thread. */
+  #ahead: SandboxCell | undefined;
   /** As many are kept: raised while a session has one of them. */
   min_warm: number;
   /** Whose image new sandboxes get. */
@@ -106,6 +108,7 @@ export class CellPool {
 
   /** The first sandbox, in a thread that was started ahead. When it is there the pool keeps itself. @returns whether it was made */
   async start(ahead: SandboxCell): Promise<boolean> {
+    this.#next++;
     const made = await this.#make({ cause: "start", reason: "the first" }, ahead);
     this.#started = true;
     return made;
@@ -161,8 +164,8 @@ export class CellPool {
     let cell = ahead;
     this.#making++;
     try {
-      cell ??= new SandboxCell(this.#next, this.#exchange);
-      this.#next++;
+      cell ??= this.#ahead ?? this.#startThread();
+      this.#ahead = undefined;
       this.#all.add(cell);
       const parts = await this.#parts;
       this.#meter.base_bytes = parts.record.data_bytes;
@@ -185,7 +188,14 @@ export class CellPool {
     } finally {
       this.#making--;
       this.#events.changed();
+      // When no other is being made: those would wait for its CPU.
+      if (this.#settings.thread_ahead && this.#making === 0 && this.size < MAX_SANDBOXES - 1)
+        this.#ahead ??= this.#startThread();
     }
+  }
+
+  #startThread(): SandboxCell {
+    return new SandboxCell(this.#next++, this.#exchange);
   }
 
   /** Why the last sandbox could not be made. */

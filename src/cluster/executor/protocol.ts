@@ -53,6 +53,8 @@ export interface PoolSettings {
   readonly min_warm: number;
   /** As many are kept idle, ahead of demand. */
   readonly reserve: number;
+  /** A thread is kept started for the next one. */
+  readonly thread_ahead?: boolean;
   /** One that is not needed and has stood idle for so long is let go. */
   readonly idle_ms: number;
   /** What sandboxes and memory components may hold together; without it only the latter have a bound. */
