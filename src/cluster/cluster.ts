@@ -14,6 +14,7 @@ import { RUN_FORMAT } from "../graph/formats.ts";
 import type { BaseKind, RequiredPackage, Surroundings } from "../graph/resource-graph.ts";
 import type { Limits } from "../graph/limits.ts";
 import { reportOf } from "../materializer/report.ts";
+import type { Answer } from "../sandbox/answers.ts";
 import { type Base, ensureBase } from "../sandbox/image/base.ts";
 import type { Artifact as FileArtifact } from "../sandbox/messages.ts";
 import { baseFor, importablePackages } from "../sandbox/runtime/catalogue.ts";
@@ -298,12 +299,20 @@ export class LocalCluster implements Cluster {
       ...(application ? { application } : {}),
     });
     executor.onMessage = (message) => this.#receive(message);
+    executor.onAnswer = (answer) => this.#answered(answer);
     executor.onDeath = (error) => {
       const lost = [...this.#active].filter(([, run]) => run.executor === executor);
       for (const [id] of lost) this.#active.delete(id);
       for (const [, { end }] of lost) end({ error, ...UNKNOWN });
     };
     return executor;
+  }
+
+  /** What the dispatcher says of the run will find nobody who waits for it. */
+  #answered({ run, cpu_ms, document }: Answer): void {
+    const active = this.#active.get(run);
+    this.#active.delete(run);
+    active?.end({ result: { document, artifacts: [] }, splits: {}, usage: { components: 1, cpu_ms } });
   }
 
   #receive(message: FromExecutor): void {

@@ -51,6 +51,8 @@ export interface RunSettings {
   readonly message_bytes: number;
   /** Environment variables that its programs find beside the guest's own: a JSON object of strings. */
   readonly environment?: string;
+  /** The run's name for the cluster, where its entry may answer that itself (answers.ts). */
+  readonly answers?: string;
   /** Absent: every call goes by the dispatcher. */
   readonly direct?: DirectCalls;
 }

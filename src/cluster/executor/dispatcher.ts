@@ -79,6 +79,7 @@ export class Dispatcher {
       file_bytes: limits.file_bytes,
       message_bytes: limits.message_bytes,
       ...(request.environment === undefined ? {} : { environment: request.environment }),
+      ...(request.watch === "output" ? { answers: request.run } : {}),
     };
     const run = new RunState(request, settings, image, onGone);
     this.#runs.set(request.run, run);

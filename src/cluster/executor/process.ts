@@ -2,8 +2,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { extname, join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { ExecutorDied, type SandloomError, SandloomError as Errors } from "../../graph/errors.ts";
+import { type Answer, ANSWER_FD, AnswerReader } from "../../sandbox/answers.ts";
 import { SANDBOX_FLAGS } from "../../sandbox/runtime/v8-flags.ts";
 import { BOOT_REQUEST, type ExecutorOptions, type FromExecutor, type ToExecutor } from "./protocol.ts";
 
@@ -34,6 +36,7 @@ export class ExecutorProcess {
   #requests = 0;
   #stderr = "";
   #dead: SandloomError | undefined;
+  onAnswer: (answer: Answer) => void = () => undefined;
   onMessage: (message: FromExecutor) => void = () => undefined;
   onDeath: (error: SandloomError) => void = () => undefined;
 
@@ -43,7 +46,8 @@ export class ExecutorProcess {
     this.#child = fork(entry, [JSON.stringify(options)], {
       execArgv: [...SANDBOX_FLAGS],
       serialization: "advanced",
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      // The last one is ANSWER_FD.
+      stdio: ["ignore", "ignore", "inherit", "ipc", "pipe"],
       env: executorEnvironment(cacheDir),
     });
     this.#ready.promise.catch(() => undefined);
@@ -51,6 +55,10 @@ export class ExecutorProcess {
       this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-8000);
     });
     this.#child.on("message", (message: FromExecutor) => this.#receive(message));
+    const reader = new AnswerReader();
+    (this.#child.stdio[ANSWER_FD] as Readable | null)?.on("data", (bytes: Buffer) => {
+      for (const answer of reader.push(bytes)) this.onAnswer(answer);
+    });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.exited = promise;
     this.#child.once("close", (code, signal) => {
