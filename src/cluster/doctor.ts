@@ -147,7 +147,7 @@ function memory(): Check {
     name: "machine",
     status: "degraded",
     found,
-    costs: "few sandboxes fit: each takes about 40 MB, the first 300 MB",
+    costs: "few sandboxes fit: each takes about 30 MB, the first 300 MB",
     get: "2 GB of memory",
   };
 }

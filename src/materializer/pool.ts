@@ -3,7 +3,7 @@
  * that has the image is best, then an idle one that maps it, then waiting for one.
  */
 
-/** Private bytes of a sandbox that has run NumPy and pandas: 38 MB measured (docs/benchmarks.md, `pss`). */
+/** What a sandbox that has run NumPy and pandas takes: 29 MB measured (docs/benchmarks.md, `pss`), and room for garbage. */
 export const SANDBOX_BYTES = 40_000_000;
 /** The process, the compiled modules, the base image and one sandbox. */
 export const FIRST_SANDBOX_BYTES = 300_000_000;
