@@ -1,9 +1,10 @@
-/** `npm run bench -- SUITE [--peers] [--quick] [--only ROW,ROW] [--json FILE]`: see README.md in this folder. */
+/** `npm run bench -- SUITE [--peers] [--quick] [--only ROW,ROW] [--json FILE] [--profile]`: see README.md in this folder. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "./bench.ts";
 import { atExit } from "./cleanup.ts";
+import { profileHosting } from "./hosting/profile.ts";
 import { load, machine } from "./machine.ts";
 import { type Result, tableText } from "./report.ts";
 import { type Suite, suites } from "./suites.ts";
@@ -11,6 +12,7 @@ import { openWorkspace } from "./workspace.ts";
 
 const named = (list: readonly { name: string }[]): string => list.map(({ name }) => name).join(", ");
 const USAGE = `npm run bench -- SUITE [--peers] [--quick] [--only ROW,ROW] [--json FILE]
+npm run bench -- hosting --profile
 
   SUITE     main: runs of components; hosting: functions over HTTP
   --peers   main: also measure Ray and Dask, in a virtual environment of the benchmark's own
@@ -18,7 +20,8 @@ const USAGE = `npm run bench -- SUITE [--peers] [--quick] [--only ROW,ROW] [--js
   --only    some rows
               main: ${named(suites.main.rows)}
               hosting: ${named(suites.hosting.rows)}
-  --json    also write the result to FILE (it always goes to .sandloom/bench/SUITE.json)`;
+  --json    also write the result to FILE (it always goes to .sandloom/bench/SUITE.json)
+  --profile instead of measuring: a flame graph of an executor's threads while functions are invoked`;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -27,11 +30,13 @@ const { values: flags, positionals } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string" },
     json: { type: "string" },
+    profile: { type: "boolean", default: false },
     help: { type: "boolean", short: "h", default: false },
   },
 });
 const [name = ""] = positionals;
-if (flags.help || positionals.length !== 1 || !(name === "main" || name === "hosting")) {
+const known = name === "main" || name === "hosting";
+if (flags.help || positionals.length !== 1 || !known || (flags.profile && name !== "hosting")) {
   console.error(USAGE);
   process.exit(flags.help ? 0 : 2);
 }
@@ -48,6 +53,11 @@ if (unknown !== undefined) {
 const say = (line: string): void => console.error(`[bench] ${line}`);
 const workspace = await openWorkspace(say);
 atExit(() => workspace.dispose());
+if (flags.profile) {
+  const path = await profileHosting({ quick: flags.quick, workspace, peers: [], say });
+  console.log(`flame graph: ${path}`);
+  process.exit(0);
+}
 const load_before = load();
 const started = await suite.start(workspace, { all: flags.peers, say });
 const bench: Bench = { quick: flags.quick, workspace, peers: started.peers, say };

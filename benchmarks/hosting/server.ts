@@ -18,6 +18,7 @@ const KEPT_CHARS = 4000;
 
 export interface Server extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
   /** A connection that is closed with the server. */
   readonly connect: () => Promise<Connection>;
 }
@@ -65,7 +66,7 @@ export async function startServer(bench: Bench, dataDir: string, more: readonly 
       connections.push(connection);
       return connection;
     };
-    return { url, connect, [Symbol.asyncDispose]: stop };
+    return { url, pid: child.pid ?? -1, connect, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
@@ -88,6 +89,7 @@ export async function openServer(bench: Bench, dataDir?: string, more: readonly 
     await sleep(SANDBOXES_MS);
     return {
       url: started.url,
+      pid: started.pid,
       connect: started.connect,
       [Symbol.asyncDispose]: async () => {
         await started[Symbol.asyncDispose]();
