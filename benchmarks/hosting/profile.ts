@@ -20,12 +20,12 @@ export async function profileHosting(bench: Bench): Promise<string> {
   await using server = await openServer(bench);
   const handlers: readonly Handler[] = [numpy, pandas];
   for (const { name, source } of handlers) await deploy(await server.connect(), name, source);
-  let done = false;
+  const stop = new AbortController();
   const client = async (first: number): Promise<void> => {
     const connection = await server.connect();
-    for (let round = first; !done; round++) {
-      const { name, event } = handlers[round % handlers.length] as Handler;
-      await connection.ask(invocationOf(name, event(round)));
+    for (let round = first; !stop.signal.aborted; round++) {
+      const handler = handlers[round % handlers.length] as Handler;
+      await connection.ask(invocationOf(handler.name, handler.event(round)));
     }
   };
   const clients = Array.from({ length: IN_FLIGHT }, (_, first) => client(first));
@@ -37,7 +37,7 @@ export async function profileHosting(bench: Bench): Promise<string> {
     const threads = await inspector.stop();
     return write(bench.workspace.folder, threads);
   } finally {
-    done = true;
+    stop.abort();
     await Promise.all(clients);
   }
 }
