@@ -74,7 +74,7 @@ function add(root: Frame, group: string, { nodes, samples, timeDeltas }: Profile
     const us = Math.max(0, timeDeltas[i] ?? 0);
     let at = root;
     at.us += us;
-    for (const name of [group, ...names.reverse().slice(1)]) {
+    for (const name of [group, ...names.toReversed().slice(1)]) {
       let callee = at.callees.get(name);
       if (!callee) at.callees.set(name, (callee = { name, us: 0, callees: new Map() }));
       callee.us += us;
