@@ -35,6 +35,7 @@ export function frameOf(run: string, cpu_ms: number, document: Uint8Array): Buff
   return frame;
 }
 
+/** Waits while the pipe is full (some 200 KiB), that is while the cluster reads nothing at all. */
 export function writeAnswer(run: string, cpu_ms: number, document: Uint8Array): void {
   const frame = frameOf(run, cpu_ms, document);
   if (frame && writeSync(ANSWER_FD, frame) !== frame.length) throw new InternalError("an answer was written in part");
