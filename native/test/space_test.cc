@@ -188,6 +188,24 @@ TEST_SUITE("space") {
     CHECK(reader->dirtyPages().empty());
   }
 
+  TEST_CASE("what of the tail is not written any more is given back after some resets, and what is written stays") {
+    World world;
+    const LinearMemory memory;
+    const auto space = world.mapped(memory);
+    constexpr std::size_t kUsed = 100;
+    std::memset(&memory.page(kAbove + 10), 1, kUsed * kPageBytes);
+    (void)space->reset();
+    CHECK(space->privateBytes() >= kUsed * kPageBytes);
+    for (int round = 0; round < 8; ++round) {
+      space->enter();
+      memory.page(kAbove + 12) = std::byte{1};
+      (void)space->reset();
+    }
+    CHECK(space->privateBytes() < kUsed * kPageBytes);
+    CHECK(space->privateBytes() >= kPageBytes);
+    CHECK(equalsImage(memory, *world.image));
+  }
+
   TEST_CASE("a sandbox goes from one application to another over the same base, and back") {
     World world;
     const auto variant = [&](const char* name, std::initializer_list<std::pair<std::size_t, int>> pages) {

@@ -69,7 +69,7 @@ def load_application(document):
     sources.clear()
     for module in document["modules"]:
         _refuse_taken(module["name"], module["file"])
-    for module in document["components"] + document["modules"]:
+    for module in document["modules"] + document["components"]:
         _modules[module["name"]] = (module["file"], module["text"], module.get("package", False))
         source = module.get("source", module["text"])
         sources[module["file"]] = source

@@ -1,4 +1,4 @@
-/** V8's flags of a process that holds sandboxes. Compiled code (image/compiled-code.ts) is good only for a process with the same. */
+/** V8's flags of a process that holds sandboxes. Compiled code (image/compile-code.ts) is good only for a process with the same. */
 
 const FREEZE = "--freeze-flags-after-init";
 
