@@ -32,7 +32,11 @@ export class Session implements Sandbox {
   #listener: SessionOutput | undefined;
   #needs: Surroundings | undefined;
   #cells = 0;
+  /** Asked for and not begun yet. */
+  #waiting = 0;
   #busy = 0;
+  /** Came when nothing ran and something was to: it is for that. */
+  #interrupted = false;
   #closed = false;
 
   private constructor(host: SessionHost, onOutput: SessionOutput, cluster: LocalCluster | undefined) {
@@ -96,7 +100,8 @@ export class Session implements Sandbox {
   }
 
   interrupt(): void {
-    this.#host.interruptSession(this.#id);
+    if (this.#busy > 0) this.#host.interruptSession(this.#id);
+    else this.#interrupted = this.#waiting > 0;
   }
 
   async close(): Promise<void> {
@@ -111,7 +116,9 @@ export class Session implements Sandbox {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.#waiting++;
     const turn = this.#last.then(async () => {
+      this.#waiting--;
       if (this.#closed) throw new Cancelled("the sandbox is closed");
       this.#busy++;
       try {
@@ -126,7 +133,10 @@ export class Session implements Sandbox {
 
   async #task(document: object, timeout_ms: number, deltaPath?: string): Promise<unknown> {
     const task = { document: JSON.stringify(document), timeout_ms, ...(deltaPath === undefined ? {} : { deltaPath }) };
-    return JSON.parse(await this.#host.sessionTask(this.#id, task));
+    const answer = this.#host.sessionTask(this.#id, task);
+    if (this.#interrupted) this.#host.interruptSession(this.#id);
+    this.#interrupted = false;
+    return JSON.parse(await answer);
   }
 }
 

@@ -116,6 +116,8 @@ export class SandboxCell {
 
   /** Runs what it was taken for. Resolves when it has ended and the sandbox is at its image again. @throws SandboxDied */
   run(task: RunTask, listener: Listener): Promise<ResetReport> {
+    // Here, not in the thread: a signal that comes before the thread has begun is for this task.
+    this.#exchange.store(this.slot, SLOT.signal, 0);
     this.send(task);
     return this.#attend(listener);
   }
@@ -126,7 +128,7 @@ export class SandboxCell {
     return this.#attend(() => undefined);
   }
 
-  /** The Python code that runs gets a signal, where it next looks for one. */
+  /** The Python code that runs, or is about to, gets a signal where it next looks for one. */
   signal(number: number): void {
     this.#exchange.store(this.slot, SLOT.signal, number);
   }

@@ -17,6 +17,7 @@ export const OP = {
   call: 11,
   publish: 12,
   sleep: 13,
+  hear: 14,
 } as const;
 
 export const HEADER_BYTES = 16;

@@ -252,7 +252,6 @@ export class Sandbox {
     delete this.#decoders.stderr;
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
-    if (task.keep) this.#hearSignals();
     const result = this.#execute(task);
     const cpu_ms = store.threadCpuMs() - cpu_start_ms;
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
@@ -294,12 +293,11 @@ export class Sandbox {
     writeAnswer(answers, Math.round(cpu_ms * 1000) / 1000, result.payload);
   }
 
-  /** Until the reset: the word that says so is in the sandbox's memory. */
-  #hearSignals(): void {
+  /** Whether Python looks for signals from now on. One that came before, since the task was sent, it finds at once. */
+  #hear(signals: boolean): void {
     const { module } = this.#shell;
-    this.#exchange.store(this.#slot, SLOT.signal, 0);
     module.Py_EmscriptenSignalBuffer = this.#exchange.signalBuffer(this.#slot);
-    module.HEAPU8[module._Py_EMSCRIPTEN_SIGNAL_HANDLING] = 1;
+    module.HEAPU8[module._Py_EMSCRIPTEN_SIGNAL_HANDLING] = signals ? 1 : 0;
   }
 
   close(): void {
@@ -521,6 +519,9 @@ export class Sandbox {
       case OP.sleep:
         this.#sleep(frame.a);
         return replyWords();
+      case OP.hear:
+        this.#hear(task.keep === true && frame.a !== 0);
+        return undefined;
       case OP.split: {
         this.#post({ type: "split", rows: frame.a, row_bytes: frame.b });
         return replyWords(this.#receive("split").n);

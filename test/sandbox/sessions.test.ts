@@ -83,6 +83,41 @@ test("a loop is interrupted, and what was there stays", async () => {
   await expect(aborted).rejects.toMatchObject({ details: { type: "KeyboardInterrupt" } });
 });
 
+test("an interrupt is for the cell that was asked for, whenever it comes, and for no other", async () => {
+  await using sandbox = await open();
+  await sandbox.run("n = 0");
+  for (let i = 0; i < 5; i++) {
+    // Before the cell was sent, and while it is on its way.
+    const asked = sandbox.run("while True:\n    n += 1");
+    if (i % 2 === 1) await new Promise((resolve) => setImmediate(resolve));
+    sandbox.interrupt();
+    await expect(asked).rejects.toMatchObject({ details: { type: "KeyboardInterrupt" } });
+  }
+  const aborted = new AbortController();
+  const cell = sandbox.run("while True:\n    n += 1", { signal: aborted.signal });
+  await Promise.resolve();
+  aborted.abort();
+  await expect(cell).rejects.toMatchObject({ details: { type: "KeyboardInterrupt" } });
+  // At any moment of short ones: it is heard or it is late, and the sandbox goes on.
+  const turns = 300;
+  let heard = 0;
+  for (let i = 0; i < turns; i++) {
+    const short = sandbox.run("n = sum(range(2000))\nint('x' if n < 0 else n)");
+    for (let turn = 0; turn < i % 30; turn++) await new Promise((resolve) => setImmediate(resolve));
+    sandbox.interrupt();
+    await short.then(
+      ({ value }) => expect(value).toBe(1_999_000),
+      (error: unknown) => {
+        expect(error).toMatchObject({ details: { type: "KeyboardInterrupt" } });
+        heard++;
+      },
+    );
+  }
+  expect(heard).toBeGreaterThan(0);
+  sandbox.interrupt(); // nothing runs: nobody's
+  expect((await sandbox.run("sum(range(100_000))")).value).toBe(4_999_950_000);
+});
+
 test("what does not hear the interrupt ends by its time, and the sandbox with it", async () => {
   const sandbox = await open();
   const deaf =

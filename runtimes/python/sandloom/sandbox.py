@@ -120,7 +120,7 @@ def run_task():
             freeze()
             answer = "{}"
         elif kind == 4:
-            answer = json.dumps(session.carry_out(json.loads(text)), allow_nan=False)
+            answer = json.dumps(session.carry_out(json.loads(text), device), allow_nan=False)
         else:
             answer = parse.parse_files(text)
         device.send(RESULT, body=WORD.pack(0) + answer.encode())

@@ -12,17 +12,18 @@ import sys
 import types
 
 from . import result
+from .device import HEAR
 from .errors import ResultNotJson
 
 #: the module in which cells run; made by the first one
 _module = None
 
 
-def carry_out(document):
+def carry_out(document, device):
     """What a document asks for, as a JSON value."""
     op = document["op"]
     if op == "run":
-        return _run(document["code"], document["cell"])
+        return _run(document["code"], document["cell"], device)
     if op == "write":
         folder = os.path.dirname(document["path"])
         if folder:
@@ -35,8 +36,17 @@ def carry_out(document):
     return {}
 
 
-def _run(code, cell):
-    """Runs a cell. The value of its last statement, if that is an expression, is the cell's."""
+def _run(code, cell, device):
+    """Runs a cell, which may be interrupted; what is around it may not."""
+    device.send(HEAR, 1)
+    try:
+        return _evaluate(code, cell)
+    finally:
+        device.send(HEAR, 0)
+
+
+def _evaluate(code, cell):
+    """The value of a cell's last statement, if that is an expression, is the cell's."""
     namespace = _namespace()
     name = f"<cell {cell}>"
     linecache.cache[name] = (len(code), None, code.splitlines(True), name)
