@@ -96,9 +96,21 @@ Napi::Value regionRead(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value regionWrite(const Napi::CallbackInfo& info) {
-  store().write(sizeArgument(info[0], "region"), sizeArgument(info[1], "offset"), bytesOf(bytesArgument(info[2], "bytes")));
-  return info.Env().Undefined();
+// (account, bytes, memory, pieces): each piece is three numbers, its address in the memory, its bytes and its offset in the region.
+Napi::Value regionPublish(const Napi::CallbackInfo& info) {
+  const std::span<const std::byte> memory = bytesOf(bytesArgument(info[2], "memory"));
+  if (!info[3].IsArray()) throw Error(ErrorCode::kBadArgument, "pieces is an array of numbers");
+  const Napi::Array numbers = info[3].As<Napi::Array>();
+  std::vector<RegionStore::Piece> pieces;
+  for (std::uint32_t i = 0; i < numbers.Length(); i += 3) {
+    const std::size_t address = sizeArgument(numbers.Get(i), "a piece's address");
+    const std::size_t bytes = sizeArgument(numbers.Get(i + 1), "a piece's bytes");
+    if (address > memory.size() || bytes > memory.size() - address)
+      throw Error(ErrorCode::kBadArgument, "a piece reaches past the end of the memory",
+                  {{"address", asValue(address)}, {"requested_bytes", asValue(bytes)}, {"memory_bytes", asValue(memory.size())}});
+    pieces.push_back({memory.subspan(address, bytes), sizeArgument(numbers.Get(i + 2), "a piece's offset")});
+  }
+  return number(info, store().publish(sizeArgument(info[0], "account"), sizeArgument(info[1], "bytes"), pieces));
 }
 
 Napi::Value regionPhysical(const Napi::CallbackInfo& info) {
@@ -123,7 +135,7 @@ void exportStoreFunctions(Napi::Object exports) {
   exportFunction<regionRelease>(exports, "regionRelease");
   exportFunction<regionInfo>(exports, "regionInfo");
   exportFunction<regionRead>(exports, "regionRead");
-  exportFunction<regionWrite>(exports, "regionWrite");
+  exportFunction<regionPublish>(exports, "regionPublish");
   exportFunction<regionPhysical>(exports, "regionPhysical");
 }
 

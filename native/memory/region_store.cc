@@ -24,6 +24,12 @@ Error unknownRegion(RegionId id) {
   return {ErrorCode::kBadRegion, "region " + std::to_string(id) + " does not exist, or no longer", {{"region", asValue(id)}}};
 }
 
+void requireWithin(std::size_t offset, std::size_t bytes, std::size_t region_bytes) {
+  if (offset > region_bytes || bytes > region_bytes - offset)
+    throw Error(ErrorCode::kBadArgument, "that reaches past the end of the region",
+                {{"offset_bytes", asValue(offset)}, {"requested_bytes", asValue(bytes)}, {"region_bytes", asValue(region_bytes)}});
+}
+
 double wallClockMs() {
   return std::chrono::duration<double, std::milli>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -85,17 +91,41 @@ std::vector<RegionStore::Freed> RegionStore::takeFreed(AccountId id) {
 }
 
 RegionId RegionStore::allocate(AccountId account_id, std::size_t bytes) {
+  return enter(account_id, allocateExtent(account_id, bytes, Content::kZeros));
+}
+
+RegionId RegionStore::publish(AccountId account_id, std::size_t bytes, std::span<const Piece> pieces) {
+  for (const Piece& piece : pieces) requireWithin(piece.offset, piece.bytes.size(), bytes);
+  std::shared_ptr<Extent> extent = allocateExtent(account_id, bytes, Content::kAny);
+  std::size_t end = 0;  // of what is written
+  const auto clearTo = [&](std::size_t offset) {
+    if (offset > end) std::memset(extent->data() + end, 0, offset - end);
+    end = std::max(end, offset);
+  };
+  for (const Piece& piece : pieces) {
+    clearTo(piece.offset);
+    std::ranges::copy(piece.bytes, extent->data() + piece.offset);
+    end = std::max(end, piece.offset + piece.bytes.size());
+  }
+  clearTo(extent->bytes());
+  return enter(account_id, std::move(extent));
+}
+
+std::shared_ptr<Extent> RegionStore::allocateExtent(AccountId account_id, std::size_t bytes, Content content) {
   if (bytes == 0 || bytes > kMaxRegionBytes)
     throw Error(ErrorCode::kBadArgument, "a region has from 1 byte to 4 GiB", {{"requested_bytes", asValue(bytes)}});
   const std::size_t rounded_bytes = roundUp(bytes, kPageBytes);
   reserve(account_id, rounded_bytes);
-  std::shared_ptr<Extent> extent;
   try {
-    extent = pool_.allocate(rounded_bytes);  // may wait, so not under the lock
+    // May wait, so not under the lock.
+    return content == Content::kZeros ? pool_.allocate(rounded_bytes) : pool_.allocateToOverwrite(rounded_bytes);
   } catch (...) {
     unreserve(account_id, rounded_bytes);
     throw;
   }
+}
+
+RegionId RegionStore::enter(AccountId account_id, std::shared_ptr<Extent> extent) {
   const std::scoped_lock lock(mutex_);
   Account& owner = account(account_id);  // gone if another thread closed it meanwhile
   const RegionId id = next_region_++;
@@ -176,11 +206,6 @@ void RegionStore::read(RegionId id, std::size_t offset, std::span<std::byte> out
   std::memcpy(out.data(), extent->data() + offset, out.size());
 }
 
-void RegionStore::write(RegionId id, std::size_t offset, std::span<const std::byte> bytes) {
-  const std::shared_ptr<Extent> extent = extentFor(id, offset, bytes.size());
-  std::memcpy(extent->data() + offset, bytes.data(), bytes.size());
-}
-
 // Holds the pages while they are used without the lock.
 std::shared_ptr<Extent> RegionStore::extentFor(RegionId id, std::size_t offset, std::size_t bytes) const {
   std::shared_ptr<Extent> extent;
@@ -188,12 +213,7 @@ std::shared_ptr<Extent> RegionStore::extentFor(RegionId id, std::size_t offset, 
     const std::scoped_lock lock(mutex_);
     extent = region(id).extent;
   }
-  if (offset > extent->bytes() || bytes > extent->bytes() - offset)
-    throw Error(ErrorCode::kBadArgument, "that reaches past the end of the region",
-                {{"region", asValue(id)},
-                 {"offset_bytes", asValue(offset)},
-                 {"requested_bytes", asValue(bytes)},
-                 {"region_bytes", asValue(extent->bytes())}});
+  requireWithin(offset, bytes, extent->bytes());
   return extent;
 }
 

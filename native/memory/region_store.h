@@ -61,6 +61,10 @@ class RegionStore {
     AccountId account;
     std::size_t references;
   };
+  struct Piece {
+    std::span<const std::byte> bytes;
+    std::size_t offset;  // in the region
+  };
   struct Physical {
     std::uint64_t slab;
     std::size_t offset;
@@ -88,8 +92,9 @@ class RegionStore {
   Physical physical(RegionId region) const;
   // Copies out for the host. Also BadArgument if it reaches past the region.
   void read(RegionId region, std::size_t offset, std::span<std::byte> out) const;
-  // Copies in, before anybody else knows of the region. Also BadArgument if it reaches past it.
-  void write(RegionId region, std::size_t offset, std::span<const std::byte> bytes);
+  // A region that holds these pieces, and zeros where there is none; of two that overlap the later one. Errors: as of
+  // allocate, and BadArgument if a piece reaches past it.
+  RegionId publish(AccountId account, std::size_t bytes, std::span<const Piece> pieces);
 
  private:
   struct Account {
@@ -112,6 +117,9 @@ class RegionStore {
   std::shared_ptr<Extent> extentFor(RegionId id, std::size_t offset, std::size_t bytes) const;
   Region& region(RegionId id);
   const Region& region(RegionId id) const;
+  enum class Content { kZeros, kAny };
+  std::shared_ptr<Extent> allocateExtent(AccountId account, std::size_t bytes, Content content);
+  RegionId enter(AccountId account, std::shared_ptr<Extent> extent);
   void reserve(AccountId account, std::size_t bytes);
   void unreserve(AccountId account, std::size_t bytes) noexcept;
   // Drops one reference; returns the pages if it was the last, for the caller to let go of outside of the lock.

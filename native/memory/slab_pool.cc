@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t kInlineZeroBytes = 32 * kKiB;
 // The most that is zeroed before the result becomes available.
 constexpr std::size_t kZeroStepBytes = 16 * kMiB;
+// How long a freed range waits for somebody who writes over it: components that hand arrays on take some 1 ms each.
+constexpr std::chrono::milliseconds kZeroDelay{5};
 
 Placement placementFor(std::size_t bytes) {
   return {bytes >= kHugePageBytes ? kHugePageBytes : kPageBytes, 0};
@@ -62,13 +64,45 @@ std::shared_ptr<Extent> SlabPool::allocate(std::size_t bytes) {
       throw;
     }
   }
+  return extentOf(std::move(range));
+}
+
+std::shared_ptr<Extent> SlabPool::allocateToOverwrite(std::size_t bytes) {
+  std::optional<Range> range;
+  {
+    const std::scoped_lock lock(mutex_);
+    range = takePending(bytes);
+  }
+  return range ? extentOf(std::move(*range)) : allocate(bytes);
+}
+
+std::shared_ptr<Extent> SlabPool::extentOf(Range range) {
   return std::make_shared<Extent>(*this, std::move(range.slab), range.offset, range.bytes);
+}
+
+// The newest of that size: components that hand arrays on free and make one of the same again and again.
+std::optional<SlabPool::Range> SlabPool::takePending(std::size_t bytes) {
+  const auto found = std::ranges::find(pending_.rbegin(), pending_.rend(), bytes,
+                                       [](const Pending& pending) { return pending.range.bytes; });
+  if (found == pending_.rend()) return std::nullopt;
+  Range range = std::move(found->range);
+  pending_.erase(std::next(found).base());
+  pending_bytes_ -= bytes;
+  used_bytes_ += bytes;
+  return range;
 }
 
 void SlabPool::waitForRoom(Lock& lock, std::size_t bytes) {
   // Pending bytes are still resident. The zeroing thread always gets on, so this ends.
-  while (used_bytes_ + bytes <= options_.capacity_bytes && used_bytes_ + pending_bytes_ + bytes > options_.capacity_bytes)
-    progress_.wait(lock);
+  const auto later = [&] {
+    return used_bytes_ + bytes <= options_.capacity_bytes && used_bytes_ + pending_bytes_ + bytes > options_.capacity_bytes;
+  };
+  if (later()) {
+    ++waiting_;
+    work_.notify_one();
+    while (later()) progress_.wait(lock);
+    --waiting_;
+  }
   if (used_bytes_ + bytes > options_.capacity_bytes)
     throw Error(ErrorCode::kFabricFull, "the region store is full",
                 {{"requested_bytes", asValue(bytes)},
@@ -142,7 +176,8 @@ void SlabPool::giveBack(Range range) noexcept {
       return;
     }
     pending_bytes_ += range.bytes;
-    pending_.push_back(std::move(range));
+    pending_.push_back({std::move(range), std::chrono::steady_clock::now() + kZeroDelay});
+    if (pending_.size() > 1) return;  // the thread knows of the first, and looks again when that is due
   }
   work_.notify_one();
 }
@@ -154,7 +189,10 @@ SlabPool::Stats SlabPool::stats() const {
 
 void SlabPool::settle() {
   Lock lock(mutex_);
+  ++waiting_;
+  work_.notify_one();
   progress_.wait(lock, [this] { return pending_bytes_ == 0; });
+  --waiting_;
 }
 
 std::size_t SlabPool::idleBytes() const {
@@ -178,7 +216,7 @@ void SlabPool::trimIdle() {
       if (!taken) break;
       excess -= std::min(excess, taken->second);
       pending_bytes_ += taken->second;
-      pending_.push_back({slab, taken->first, taken->second});
+      pending_.push_front({{slab, taken->first, taken->second}, {}});
     }
   }
 }
@@ -186,21 +224,26 @@ void SlabPool::trimIdle() {
 void SlabPool::zeroLoop() {
   Lock lock(mutex_);
   while (true) {
-    work_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
     if (stopping_) return;
-    zeroOne(lock);
-    progress_.notify_all();
+    if (pending_.empty()) {
+      work_.wait(lock);
+    } else if (const auto due = pending_.front().zero_at; waiting_ == 0 && due > std::chrono::steady_clock::now()) {
+      work_.wait_until(lock, due);
+    } else {
+      zeroOne(lock);
+      progress_.notify_all();
+    }
   }
 }
 
 void SlabPool::zeroOne(Lock& lock) {
-  Range range = pending_.front();
+  Range range = pending_.front().range;
   const std::size_t step = std::min(range.bytes, kZeroStepBytes);
   if (step == range.bytes) {
     pending_.pop_front();
   } else {
-    pending_.front().offset += step;
-    pending_.front().bytes -= step;
+    pending_.front().range.offset += step;
+    pending_.front().range.bytes -= step;
   }
   const std::size_t kept = std::min(step, roundDown(idleRoom(), kPageBytes));
   promised_bytes_ += kept;

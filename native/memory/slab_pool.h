@@ -1,9 +1,11 @@
 // Physical memory for regions: ranges of slabs, zeroed when they are given out.
 //
 // A fresh memfd page costs about 0.8 ms per MiB to fault in, and zeroing a used one must not be paid by the run that
-// frees or allocates it. So freed ranges are zeroed by one thread in the background and kept, up to a budget.
+// frees or allocates it. So freed ranges are zeroed by one thread in the background and kept, up to a budget. That thread
+// lets a range lie for a moment: who writes over all of it has it as it is, still in a CPU's cache.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -69,6 +71,8 @@ class SlabPool {
   // `bytes` is a multiple of the page; at least 2 MiB are aligned to 2 MiB. Waits for memory that is being zeroed when
   // the capacity is all used or pending. Errors: FabricFull, SystemError.
   std::shared_ptr<Extent> allocate(std::size_t bytes);
+  // The same, but it may hold what somebody else left there: the caller writes over every byte before anybody can read it.
+  std::shared_ptr<Extent> allocateToOverwrite(std::size_t bytes);
 
   Stats stats() const;
   // Blocks until nothing is left to zero. For tests and shutdown.
@@ -84,6 +88,13 @@ class SlabPool {
     std::size_t bytes;
   };
 
+  struct Pending {
+    Range range;
+    std::chrono::steady_clock::time_point zero_at;
+  };
+
+  std::shared_ptr<Extent> extentOf(Range range);
+  std::optional<Range> takePending(std::size_t bytes);
   void giveBack(Range range) noexcept;
   void waitForRoom(Lock& lock, std::size_t bytes);
   std::optional<Range> takeReady(std::size_t bytes);
@@ -103,11 +114,12 @@ class SlabPool {
   std::condition_variable progress_;  // allocators and settle() wait
   Options options_;
   std::map<std::uint64_t, std::shared_ptr<Slab>> slabs_;
-  std::deque<Range> pending_;
+  std::deque<Pending> pending_;
   std::size_t used_bytes_ = 0;
   std::size_t pending_bytes_ = 0;
   std::size_t promised_bytes_ = 0;  // being zeroed now, will be idle
   std::uint64_t next_slab_id_ = 1;
+  std::size_t waiting_ = 0;  // who waits for memory that is not zeroed yet
   bool stopping_ = false;
   std::thread zeroer_;
 };

@@ -4,8 +4,10 @@
 
 #include <array>
 #include <atomic>
+#include <cstring>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "test/fixtures.h"
 
@@ -43,6 +45,51 @@ TEST_SUITE("region store") {
     CHECK(isFilled(content.data(), content.size(), 0));
     CHECK(store.stats().pool.used_bytes == 8192);
     CHECK(store.release(region));
+  }
+
+  TEST_CASE("a published region holds its pieces, and zeros between and behind them, whatever its pages held before") {
+    ConfiguredStore configured;
+    RegionStore& store = configured.store;
+    const AccountId account = store.openAccount(kMiB);
+    const RegionId before = store.allocate(account, 64 * kKiB);
+    const std::byte* pages = dataOf(store, before);
+    std::memset(dataOf(store, before), 0xee, 64 * kKiB);
+    store.release(before);
+    std::array<std::byte, 5000> first;
+    std::array<std::byte, 3000> second;
+    first.fill(std::byte{1});
+    second.fill(std::byte{2});
+    const std::array<RegionStore::Piece, 3> pieces = {{{second, 20'000}, {first, 100}, {{}, 60'000}}};
+    const RegionId region = store.publish(account, 65'000, pieces);
+    CHECK(dataOf(store, region) == pages);  // as they were: not zeroed in between
+    std::vector<std::byte> content(64 * kKiB);
+    store.read(region, 0, content);
+    const auto holds = [&](std::size_t from, std::size_t to, std::uint8_t byte) { return isFilled(&content[from], to - from, byte); };
+    CHECK(holds(0, 100, 0));
+    CHECK(holds(100, 5100, 1));
+    CHECK(holds(5100, 20'000, 0));
+    CHECK(holds(20'000, 23'000, 2));
+    CHECK(holds(23'000, content.size(), 0));
+    CHECK(store.accountStats(account).used_bytes == 64 * kKiB);
+    const std::array<RegionStore::Piece, 1> outside = {{{second, 64'000}}};
+    CHECK(errorOf([&] { store.publish(account, 65'000, outside); }) == "BadArgument");
+    CHECK(store.accountStats(account).used_bytes == 64 * kKiB);
+  }
+
+  TEST_CASE("what is freed and not written over is zeroed, for whoever waits and for the next one") {
+    ConfiguredStore configured;
+    RegionStore& store = configured.store;
+    const AccountId account = store.openAccount(64 * kMiB);
+    for (int round = 0; round < 20; ++round) {
+      // All of the store: the next one must wait until pages of this one are zero.
+      const RegionId region = store.allocate(account, 16 * kMiB);
+      std::byte* data = dataOf(store, region);
+      CHECK(isFilled(data, 16 * kMiB, 0));
+      std::memset(data, 0xee, 16 * kMiB);
+      store.release(region);
+    }
+    store.settle();
+    CHECK(store.stats().pool.zero_pending_bytes == 0);
   }
 
   TEST_CASE("a region is freed with its last reference, and its id is never good again") {

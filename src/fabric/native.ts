@@ -175,8 +175,11 @@ export interface Native {
   regionInfo(region: number): RegionInfo;
   /** Copies out for the host; components never exchange data this way. */
   regionRead(region: number, offset: number, out: Uint8Array): void;
-  /** Copies bytes of a sandbox in: what publication is (docs/fabric.md, "Copies"). */
-  regionWrite(region: number, offset: number, bytes: Uint8Array): void;
+  /**
+   * A region that holds copies of these pieces of a sandbox's memory and else zeros, with one reference for the caller: what
+   * publication is (docs/fabric.md, "Copies"). Each piece is three numbers: address, bytes, offset in the region.
+   */
+  regionPublish(account: number, bytes: number, memory: Uint8Array, pieces: readonly number[]): number;
   regionPhysical(region: number): RegionPhysical;
 
   /** `memory` views the whole buffer of a `WebAssembly.Memory`. */

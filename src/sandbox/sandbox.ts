@@ -472,15 +472,12 @@ export class Sandbox {
       }
       case OP.publish: {
         const name = frame.text(frame.u32());
-        const region = this.#allocate(task, frame.a, frame.b, name);
+        const pieces: number[] = [];
+        for (let left = frame.u32(); left > 0; left--) pieces.push(frame.u64(), frame.u32(), frame.u32());
+        this.#detachNow();
+        const region = store.regionPublish(task.settings.account, frame.a, this.#shell.module.HEAPU8, pieces);
         this.#published.push(region);
-        const { HEAPU8 } = this.#shell.module;
-        for (let left = frame.u32(); left > 0; left--) {
-          const [address, bytes, offset] = [frame.u64(), frame.u32(), frame.u32()];
-          if (address + bytes > HEAPU8.length)
-            throw new RangeError(`there are no ${bytes} bytes at ${address} to be published`);
-          store.regionWrite(region, offset, HEAPU8.subarray(address, address + bytes));
-        }
+        this.#tellMade(region, frame.b, name);
         return replyWords(region);
       }
       case OP.attach: {
@@ -555,8 +552,12 @@ export class Sandbox {
   #allocate(task: RunTask, bytes: number, copied_bytes: number, name: string): number {
     this.#detachNow();
     const region = store.regionAllocate(task.settings.account, bytes);
-    this.#made.push({ region, bytes: store.regionInfo(region).bytes, copied_bytes, at_ms: now_ms(), name });
+    this.#tellMade(region, copied_bytes, name);
     return region;
+  }
+
+  #tellMade(region: number, copied_bytes: number, name: string): void {
+    this.#made.push({ region, bytes: store.regionInfo(region).bytes, copied_bytes, at_ms: now_ms(), name });
   }
 
   /** What the host copied for the result is held by the message from now on. */
