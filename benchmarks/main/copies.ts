@@ -31,7 +31,7 @@ export const copies: Row = {
         unit: "bytes",
       }),
       figure(copies.name, {
-        what: "bytes published by x + 1, each array once, a component",
+        what: "bytes published by x + 1, an array in the heap, a component",
         values: [published.copied_bytes / LINKS],
         unit: "bytes",
       }),

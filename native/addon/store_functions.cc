@@ -73,6 +73,15 @@ Napi::Value regionAllocate(const Napi::CallbackInfo& info) {
   return number(info, store().allocate(sizeArgument(info[0], "account"), sizeArgument(info[1], "bytes")));
 }
 
+Napi::Value regionAllocateHeap(const Napi::CallbackInfo& info) {
+  return number(info, store().allocateHeap(sizeArgument(info[0], "account"), sizeArgument(info[1], "bytes")));
+}
+
+Napi::Value regionAdopt(const Napi::CallbackInfo& info) {
+  store().adopt(sizeArgument(info[0], "region"));
+  return info.Env().Undefined();
+}
+
 Napi::Value regionRetain(const Napi::CallbackInfo& info) {
   store().retain(sizeArgument(info[0], "region"));
   return info.Env().Undefined();
@@ -131,6 +140,8 @@ void exportStoreFunctions(Napi::Object exports) {
   exportFunction<accountStats>(exports, "accountStats");
   exportFunction<accountFreed>(exports, "accountFreed");
   exportFunction<regionAllocate>(exports, "regionAllocate");
+  exportFunction<regionAllocateHeap>(exports, "regionAllocateHeap");
+  exportFunction<regionAdopt>(exports, "regionAdopt");
   exportFunction<regionRetain>(exports, "regionRetain");
   exportFunction<regionRelease>(exports, "regionRelease");
   exportFunction<regionInfo>(exports, "regionInfo");

@@ -24,6 +24,12 @@ Error unknownRegion(RegionId id) {
   return {ErrorCode::kBadRegion, "region " + std::to_string(id) + " does not exist, or no longer", {{"region", asValue(id)}}};
 }
 
+std::size_t pagesOf(std::size_t bytes) {
+  if (bytes == 0 || bytes > kMaxRegionBytes)
+    throw Error(ErrorCode::kBadArgument, "a region has from 1 byte to 4 GiB", {{"requested_bytes", asValue(bytes)}});
+  return roundUp(bytes, kPageBytes);
+}
+
 void requireWithin(std::size_t offset, std::size_t bytes, std::size_t region_bytes) {
   if (offset > region_bytes || bytes > region_bytes - offset)
     throw Error(ErrorCode::kBadArgument, "that reaches past the end of the region",
@@ -67,14 +73,16 @@ AccountId RegionStore::openAccount(std::size_t limit_bytes) {
 
 std::size_t RegionStore::closeAccount(AccountId id) {
   std::vector<std::shared_ptr<Extent>> freed;  // let go of after the lock
+  std::size_t left = 0;
   const std::scoped_lock lock(mutex_);
   for (const RegionId each : account(id).regions) {
     const auto found = regions_.find(each);
+    if (!found->second.heap) ++left;
     freed.push_back(std::move(found->second.extent));
     regions_.erase(found);
   }
   accounts_.erase(id);
-  return freed.size();
+  return left;
 }
 
 RegionStore::AccountStats RegionStore::accountStats(AccountId id) const {
@@ -92,6 +100,20 @@ std::vector<RegionStore::Freed> RegionStore::takeFreed(AccountId id) {
 
 RegionId RegionStore::allocate(AccountId account_id, std::size_t bytes) {
   return enter(account_id, allocateExtent(account_id, bytes, Content::kZeros));
+}
+
+RegionId RegionStore::allocateHeap(AccountId account_id, std::size_t bytes) {
+  return enter(account_id, pool_.allocate(pagesOf(bytes)), true);
+}
+
+void RegionStore::adopt(RegionId id) {
+  const std::scoped_lock lock(mutex_);
+  Region& adopted = region(id);
+  if (!adopted.heap) return;
+  Account& owner = accounts_.at(adopted.account);
+  charge(owner, adopted.extent->bytes());
+  owner.peak_bytes = std::max(owner.peak_bytes, owner.used_bytes);
+  adopted.heap = false;
 }
 
 RegionId RegionStore::publish(AccountId account_id, std::size_t bytes, std::span<const Piece> pieces) {
@@ -112,9 +134,7 @@ RegionId RegionStore::publish(AccountId account_id, std::size_t bytes, std::span
 }
 
 std::shared_ptr<Extent> RegionStore::allocateExtent(AccountId account_id, std::size_t bytes, Content content) {
-  if (bytes == 0 || bytes > kMaxRegionBytes)
-    throw Error(ErrorCode::kBadArgument, "a region has from 1 byte to 4 GiB", {{"requested_bytes", asValue(bytes)}});
-  const std::size_t rounded_bytes = roundUp(bytes, kPageBytes);
+  const std::size_t rounded_bytes = pagesOf(bytes);
   reserve(account_id, rounded_bytes);
   try {
     // May wait, so not under the lock.
@@ -125,19 +145,22 @@ std::shared_ptr<Extent> RegionStore::allocateExtent(AccountId account_id, std::s
   }
 }
 
-RegionId RegionStore::enter(AccountId account_id, std::shared_ptr<Extent> extent) {
+RegionId RegionStore::enter(AccountId account_id, std::shared_ptr<Extent> extent, bool heap) {
   const std::scoped_lock lock(mutex_);
   Account& owner = account(account_id);  // gone if another thread closed it meanwhile
   const RegionId id = next_region_++;
   owner.regions.insert(id);
   owner.peak_bytes = std::max(owner.peak_bytes, owner.used_bytes);
-  regions_.emplace(id, Region{account_id, 1, std::move(extent)});
+  regions_.emplace(id, Region{account_id, 1, std::move(extent), heap});
   return id;
 }
 
 void RegionStore::reserve(AccountId id, std::size_t bytes) {
   const std::scoped_lock lock(mutex_);
-  Account& owner = account(id);
+  charge(account(id), bytes);
+}
+
+void RegionStore::charge(Account& owner, std::size_t bytes) {
   if (bytes > owner.limit_bytes || owner.used_bytes > owner.limit_bytes - bytes)
     throw Error(ErrorCode::kMemoryCapExceeded, "the memory limit of the account does not allow this region",
                 {{"requested_bytes", asValue(bytes)},
@@ -175,9 +198,11 @@ std::shared_ptr<Extent> RegionStore::dropReference(RegionId id, Region& region) 
   if (--region.references > 0) return nullptr;
   std::shared_ptr<Extent> extent = std::move(region.extent);
   Account& owner = accounts_.at(region.account);
-  owner.used_bytes -= extent->bytes();
   owner.regions.erase(id);
-  owner.freed.push_back({id, wallClockMs()});
+  if (!region.heap) {
+    owner.used_bytes -= extent->bytes();
+    owner.freed.push_back({id, wallClockMs()});
+  }
   regions_.erase(id);
   return extent;
 }

@@ -75,7 +75,7 @@ class RegionStore {
   void settle() { pool_.settle(); }
 
   AccountId openAccount(std::size_t limit_bytes);
-  // Frees every region that is left; returns how many. Their ids are gone at once, their pages when nobody has them
+  // Frees every region that is left; returns how many, heap left out. Their ids are gone at once, their pages when nobody has them
   // mapped any more. Errors: BadArgument.
   std::size_t closeAccount(AccountId account);
   AccountStats accountStats(AccountId account) const;
@@ -84,6 +84,12 @@ class RegionStore {
 
   // Zeroed memory, rounded up to whole pages, with one reference. Errors: BadArgument, MemoryCapExceeded, FabricFull.
   RegionId allocate(AccountId account, std::size_t bytes);
+  // The same for a sandbox's own use, as a part of its heap: it goes with the account, which neither pays for it nor tells that
+  // it was freed. Errors: BadArgument, FabricFull.
+  RegionId allocateHeap(AccountId account, std::size_t bytes);
+  // A piece of heap becomes a region like others, which the account pays for; nothing if it is one already. Errors: BadRegion,
+  // MemoryCapExceeded.
+  void adopt(RegionId region);
   // The following fail with BadRegion if the region is gone.
   void retain(RegionId region);
   bool release(RegionId region);  // true: that was the last reference
@@ -108,6 +114,7 @@ class RegionStore {
     AccountId account;
     std::size_t references;
     std::shared_ptr<Extent> extent;
+    bool heap;
   };
 
   friend class RegionLease;
@@ -119,8 +126,9 @@ class RegionStore {
   const Region& region(RegionId id) const;
   enum class Content { kZeros, kAny };
   std::shared_ptr<Extent> allocateExtent(AccountId account, std::size_t bytes, Content content);
-  RegionId enter(AccountId account, std::shared_ptr<Extent> extent);
+  RegionId enter(AccountId account, std::shared_ptr<Extent> extent, bool heap = false);
   void reserve(AccountId account, std::size_t bytes);
+  static void charge(Account& owner, std::size_t bytes);
   void unreserve(AccountId account, std::size_t bytes) noexcept;
   // Drops one reference; returns the pages if it was the last, for the caller to let go of outside of the lock.
   std::shared_ptr<Extent> dropReference(RegionId id, Region& region);

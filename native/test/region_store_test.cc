@@ -76,6 +76,31 @@ TEST_SUITE("region store") {
     CHECK(store.accountStats(account).used_bytes == 64 * kKiB);
   }
 
+  TEST_CASE("heap costs its account nothing until it is adopted, and ends with it") {
+    ConfiguredStore configured;
+    RegionStore& store = configured.store;
+    const AccountId account = store.openAccount(2 * kPageBytes);
+    const RegionId small = store.allocateHeap(account, 100);
+    const RegionId large = store.allocateHeap(account, 3 * kPageBytes);
+    CHECK(store.accountStats(account).used_bytes == 0);
+    CHECK(isFilled(dataOf(store, large), 3 * kPageBytes, 0));
+    store.adopt(small);
+    store.adopt(small);
+    CHECK(store.accountStats(account).used_bytes == kPageBytes);
+    CHECK(store.accountStats(account).peak_bytes == kPageBytes);
+    CHECK(errorOf([&] { store.adopt(large); }) == "MemoryCapExceeded");
+    CHECK(errorOf([&] { store.allocateHeap(account, 0); }) == "BadArgument");
+    CHECK(errorOf([&] { store.allocateHeap(account, 17 * kMiB); }) == "FabricFull");
+    const RegionId brief = store.allocateHeap(account, 100);
+    store.release(brief);
+    CHECK(store.takeFreed(account).empty());
+    const RegionLease lease = store.lease(large);
+    CHECK(store.closeAccount(account) == 1);  // what was adopted
+    CHECK(errorOf([&] { store.adopt(large); }) == "BadRegion");
+    CHECK(lease.extent().bytes() == 3 * kPageBytes);
+    CHECK(errorOf([&] { store.allocateHeap(account, 100); }) == "BadArgument");
+  }
+
   TEST_CASE("what is freed and not written over is zeroed, for whoever waits and for the next one") {
     ConfiguredStore configured;
     RegionStore& store = configured.store;

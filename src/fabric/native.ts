@@ -169,6 +169,10 @@ export interface Native {
 
   /** Zeroed memory, in whole pages of 4096 bytes, with one reference for the caller. */
   regionAllocate(account: number, bytes: number): number;
+  /** The same as a part of a sandbox's heap: it ends with the account, which neither pays for it nor tells that it was freed. */
+  regionAllocateHeap(account: number, bytes: number): number;
+  /** A piece of heap becomes a region like others, which the account pays for. Nothing, if it is one. */
+  regionAdopt(region: number): void;
   regionRetain(region: number): void;
   /** True if that was the last reference. */
   regionRelease(region: number): boolean;

@@ -18,6 +18,7 @@ export const OP = {
   publish: 12,
   sleep: 13,
   hear: 14,
+  adopt: 15,
 } as const;
 
 export const HEADER_BYTES = 16;

@@ -39,6 +39,9 @@ export interface DirectCalls {
   readonly apart: readonly string[];
 }
 
+/** Regions are for runs: tasks of the host and sessions have none. */
+export const NO_ACCOUNT = -1;
+
 /** What a run gives each of its components. */
 export interface RunSettings {
   readonly run: number;

@@ -27,6 +27,7 @@ import {
   FIRST_COMPONENT,
   FIRST_ENTRY,
   type FromSandbox,
+  NO_ACCOUNT,
   now_ms,
   type RegionMade,
   type RegionUse,
@@ -37,6 +38,7 @@ import {
   type WorkerTask,
 } from "./messages.ts";
 import { writeAnswer } from "./answers.ts";
+import { Blocks } from "./blocks.ts";
 import { hostError, MessageTooLong } from "./host-errors.ts";
 import { describeDeath, died, directAnswer, withoutPayload } from "./outcome.ts";
 import { fillHoles } from "./image/fill-holes.ts";
@@ -62,7 +64,7 @@ const MAX_DETACHED_BYTES = 1024 * 1024;
 const WARM_RUNS = [FIRST_COMPONENT, FIRST_ENTRY];
 const FIRST_SETTINGS: RunSettings = {
   run: -1,
-  account: -1,
+  account: NO_ACCOUNT,
   mounts: [],
   heap_bytes: 0,
   file_bytes: 0,
@@ -106,6 +108,13 @@ export class Sandbox {
   /** Those of the last direct call, parsed: a run gives the same to all its components. */
   #settingsText: Uint8Array = NOTHING;
   #settings!: Omit<RunSettings, "heap_bytes">;
+
+  readonly #blocks = new Blocks({
+    account: () => this.#task?.settings.account ?? NO_ACCOUNT,
+    room_bytes: () => (this.#task?.settings.heap_bytes ?? 0) - (heapEnd(this.#shell.module) - this.#window.bytes),
+    space: () => this.#memory,
+    memory: () => this.#shell.module.HEAPU8,
+  });
 
   // Of the component that runs.
   #task: RunTask | undefined;
@@ -154,12 +163,13 @@ export class Sandbox {
         call: (frame) => self.#hostCall(frame),
         read: (limit_bytes) => self.#read(limit_bytes),
       },
+      blocks: self.#blocks,
       scratch_limit_bytes: () => self.#task?.settings.file_bytes ?? 0,
     });
     // A getter, because asking for the bound is the one sign that the heap wanted to grow past it.
     Object.defineProperty(shell.module, "__heapMax", {
       get: () => {
-        const heap_bytes = self.#task?.settings.heap_bytes ?? 0;
+        const heap_bytes = (self.#task?.settings.heap_bytes ?? 0) - self.#blocks.bytes;
         self.#heapRefused = true;
         return self.#window.bytes + Math.max(heap_bytes, task.parts.record.image_bytes - self.#window.bytes);
       },
@@ -351,6 +361,7 @@ export class Sandbox {
     const start = performance.now();
     const file_bytes = this.#shell.scratch.used_bytes;
     const { dirty_pages, tail_bytes } = this.#memory.reset();
+    const block_bytes = this.#blocks.reset();
     this.#untouched = true;
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#shell.resetJavaScript();
@@ -361,7 +372,7 @@ export class Sandbox {
     this.#detached_bytes = 0;
     this.#task = undefined;
     this.#prepare();
-    const local_bytes = dirty_pages * PAGE_BYTES + tail_bytes + file_bytes;
+    const local_bytes = dirty_pages * PAGE_BYTES + tail_bytes + block_bytes + file_bytes;
     return { local_bytes, dirty_pages, reset_ms: performance.now() - start };
   }
 
@@ -519,6 +530,12 @@ export class Sandbox {
       case OP.hear:
         this.#hear(task.keep === true && frame.a !== 0);
         return undefined;
+      case OP.adopt: {
+        const block = this.#blocks.adopt(frame.a, frame.b);
+        if (!block) return replyWords(0, 0);
+        if (block.fresh) this.#tellMade(block.region, 0, Buffer.from(frame.rest()).toString());
+        return replyWords(block.region, block.address);
+      }
       case OP.split: {
         this.#post({ type: "split", rows: frame.a, row_bytes: frame.b });
         return replyWords(this.#receive("split").n);

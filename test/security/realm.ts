@@ -128,6 +128,7 @@ async function look(parts: ShellParts, how: How): Promise<Found> {
     parts,
     output: { write: () => undefined },
     host: { call: () => undefined, read: () => new Uint8Array(0) },
+    blocks: { give: () => 0, take: () => undefined, size: () => 0 },
     scratch_limit_bytes: () => 0,
   });
   const { wasmImports } = shell.module.__sandloom;

@@ -12,7 +12,7 @@ from weakref import ref
 
 from . import errors
 
-ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT, CALL, PUBLISH, SLEEP, HEAR = range(1, 15)
+ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT, CALL, PUBLISH, SLEEP, HEAR, ADOPT = range(1, 16)
 
 REQUEST = Struct("<B3xIII")
 PAIR = Struct("<II")
@@ -70,6 +70,10 @@ def configure(window_address, window_bytes):
     window = Window(window_address, window_bytes)
 
 
+def in_window(address):
+    return window.address <= address < window.end
+
+
 class Lease:
     """A region that is mapped here. It exports the region's bytes, writable if the mapping is."""
 
@@ -94,14 +98,15 @@ class Lease:
 
 
 class Published:
-    """A region that the host made for a message, and that is not mapped here."""
+    """A region that is a result's, and of which nothing here is a lease; `kept`: what holds its pages until the result is sent."""
 
-    __slots__ = ("region",)
+    __slots__ = ("kept", "region")
 
     writable = True
 
-    def __init__(self, region):
+    def __init__(self, region, kept=None):
         self.region = region
+        self.kept = kept
 
 
 class Reader:
@@ -180,6 +185,10 @@ class Device:
         (region,) = WORD.unpack(self.call(PUBLISH, nbytes, copied, 0, body))
         return Published(region)
 
+    def adopt(self, address, nbytes, name):
+        """The block in which these bytes lie becomes a region: (region, its address); (0, 0) if they are a small part of one, or in none."""
+        return PAIR.unpack(self.call(ADOPT, address, nbytes, 0, name.encode()))
+
     def _refuse_large(self, nbytes, name):
         if nbytes > MAX_BLOCK_BYTES:
             raise errors.BlockTooLarge(
@@ -204,14 +213,12 @@ class Device:
         return lease
 
     def lease_at(self, address):
-        """The lease of the region that holds this address, or None."""
-        if not window.address <= address < window.end:
+        """The lease of the region that holds this address, or None: it lies in the heap, or in a block."""
+        if not in_window(address):
             return None
         at = bisect_right(self._starts, address) - 1
         lease = self._leases[self._regions[at]]() if at >= 0 else None
-        if lease is None or address >= lease.address + lease.nbytes:
-            raise errors.InternalError("an array points into the window, but to no region that is mapped")
-        return lease
+        return lease if lease is not None and address < lease.address + lease.nbytes else None
 
     def detach(self, lease):
         """Lets go of a region; called when its lease dies, at any time."""

@@ -95,9 +95,9 @@ def _message(action, value, out):
     if action.entry:
         text = json.dumps(result.document(value, out), allow_nan=False, ensure_ascii=True)
         return WORD.pack(0) + text.encode()
-    encoder = Encoder(action.device)
+    encoder = Encoder(action.device, result=f"{action.name}(result)")
     tree = encoder.encode(value, f"the result of {action.name}")
-    lease = encoder.hand_over(f"{action.name}(result)")
+    lease = encoder.hand_over()
     regions = encoder.regions
     # The message must hold its regions before the leases here end; RESULT is sent while `encoder` lives.
     action.kept = encoder

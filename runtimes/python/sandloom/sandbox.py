@@ -156,7 +156,7 @@ def freeze():
     np.random.seed(0)
     tempfile._name_sequence = None
     gc.collect()
-    _immortalize(gc.get_objects())
+    immortalize(gc.get_objects())
     gc.freeze()
 
 
@@ -176,7 +176,7 @@ def random_states():
     return json.dumps([[inside + index_bytes, inside], [words, words + 4 * 624]])
 
 
-def _immortalize(pending):
+def immortalize(pending):
     import ctypes
     import gc
 

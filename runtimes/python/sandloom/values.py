@@ -19,7 +19,7 @@ import uuid
 
 import numpy as np
 
-from .device import Reader
+from .device import Published, Reader, in_window
 from .dtypes import Refused, describe_dtype, make_dtype
 from .errors import UnsupportedValue
 
@@ -56,16 +56,18 @@ class Encoder:
     """Encodes the values of one message.
 
     `regions`: region -> lease of every region that the message names. `reads`: (region, first byte, end) of every array.
-    Arrays outside the window wait in `pending` until `finish` copies them into one region.
+    Arrays outside the window wait in `pending` until `finish` copies them into one region. `result`: the name of the memory
+    component, of a message after which nobody here looks at the arrays; what lies in a block is then handed on as it is.
     """
 
-    __slots__ = ("copy_all", "depth", "device", "own_bytes", "pending", "reads", "regions", "shared")
+    __slots__ = ("copy_all", "depth", "device", "own_bytes", "pending", "reads", "regions", "result", "shared")
 
     fingerprint = False
 
-    def __init__(self, device=None, copy_all=False, shared=None):
+    def __init__(self, device=None, copy_all=False, shared=None, result=None):
         self.device = device
         self.copy_all = copy_all
+        self.result = result
         self.depth = 0
         self.regions = {}
         self.reads = []
@@ -119,6 +121,12 @@ class Encoder:
             # Read-only for its own sake (a broadcast, a setflags), not because this component got it so.
             locked = not a.flags.writeable and (lease_open(lease, low, high) or (strides is not None and 0 in strides))
             return (..., ARRAY, region, offset, descriptor, shape, strides, locked)
+        if self.result is not None and in_window(address):
+            low, high = extent(0, shape, strides, dtype.itemsize)
+            region, start = device.adopt(address, high - low, self.result)
+            if region:
+                self.regions[region] = Published(region, a)
+                return (..., ARRAY, region, address - start, descriptor, shape, strides, not a.flags.writeable)
         return self.copied(a, address, descriptor, shape, strides)
 
     def copied(self, a, address, descriptor, shape, strides):
@@ -144,8 +152,9 @@ class Encoder:
         self.shared[key] = (a, node, None)
         return node
 
-    def hand_over(self, name):
-        """As `finish`, of a message after which nobody here looks at the arrays: the host copies what lies in one piece."""
+    def hand_over(self):
+        """As `finish`, of a result: the host copies what lies in one piece."""
+        name = self.result
         if not all([a.flags.forc for _, a, _, _ in self.pending]):
             return self.finish(name)
         if not self.pending:

@@ -2,7 +2,13 @@
 import { SandloomError } from "../../graph/errors.ts";
 import { defaultLimits } from "../../graph/limits.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
-import type { EntryKind, FromSandbox, PackMount, RunSettings } from "../../sandbox/messages.ts";
+import {
+  type EntryKind,
+  type FromSandbox,
+  NO_ACCOUNT,
+  type PackMount,
+  type RunSettings,
+} from "../../sandbox/messages.ts";
 import type { CellPool } from "./pool.ts";
 
 export interface HostTask {
@@ -15,8 +21,6 @@ export interface HostTask {
   readonly packages?: PackMount;
 }
 
-/** Regions are for runs: no task may allocate. */
-const NO_ACCOUNT = -1;
 const SETTINGS: RunSettings = {
   run: -1,
   account: NO_ACCOUNT,

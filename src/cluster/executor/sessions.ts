@@ -4,13 +4,11 @@
  */
 import { NotFound, OutputLimitExceeded, SandloomError, TimedOut } from "../../graph/errors.ts";
 import type { SandboxCell } from "../../sandbox/cell.ts";
-import { ENTRY_KIND, type FromSandbox, type RunSettings } from "../../sandbox/messages.ts";
+import { ENTRY_KIND, type FromSandbox, type RunSettings, NO_ACCOUNT } from "../../sandbox/messages.ts";
 import type { Images } from "./images.ts";
 import type { CellPool } from "./pool.ts";
 import type { FromExecutor, SessionLimits } from "./protocol.ts";
 
-/** Regions are for runs: a session has none. */
-const NO_ACCOUNT = -1;
 /** SIGINT: a KeyboardInterrupt. */
 const INTERRUPT = 2;
 

@@ -15,7 +15,9 @@ import type { BaseKind } from "../../graph/resource-graph.ts";
 import { BASE_KINDS } from "../runtime/catalogue.ts";
 import { packSitePackages, type SitePackages } from "../runtime/site-packages.ts";
 import { guestEnvironment, installFiles } from "../shell/guest-root.ts";
-import { type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
+import { ALLOCATOR_FUNCTIONS, allocatorModule } from "../shell/allocator-module.ts";
+import { linkAllocator } from "../shell/linker.ts";
+import { type AllocatorRecord, type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
 import { fillHoles } from "./fill-holes.ts";
 import { neededGotNames } from "./libraries.ts";
 
@@ -169,7 +171,11 @@ async function boot(site: SitePackages, loaded: Loaded[]): Promise<Pyodide> {
 }
 
 /** Which export (or import of main) each function in the table is. */
-function nameSlots(module: EmscriptenModule, loaded: readonly Loaded[], mainTableEnd: number) {
+function nameSlots(
+  module: EmscriptenModule,
+  loaded: readonly Loaded[],
+  { mainTableEnd, allocator }: { readonly mainTableEnd: number; readonly allocator: AllocatorRecord },
+) {
   const inner = module.__sandloom;
   const mainTableStart = module.__mainTableStart as number;
   const owners = new Map<unknown, readonly [number, string]>();
@@ -200,11 +206,13 @@ function nameSlots(module: EmscriptenModule, loaded: readonly Loaded[], mainTabl
   }
   const ofLibrary = (slot: number): boolean =>
     loaded.some((l) => slot >= l.tableBase && slot < l.tableBase + l.metadata.tableSize);
+  const isAllocator = (slot: number): boolean =>
+    slot >= allocator.slot && slot < allocator.slot + ALLOCATOR_FUNCTIONS.length;
   const laterSlots: TableSlot[] = [];
   const unknown: number[] = [];
   for (let slot = mainTableEnd; slot < inner.wasmTable.length; slot++) {
     const value: unknown = inner.wasmTable.get(slot);
-    if (ofLibrary(slot) || value === null) continue;
+    if (ofLibrary(slot) || isAllocator(slot) || value === null) continue;
     const owner = owners.get(value);
     const imported = importBySlot.get(slot);
     if (owner) laterSlots.push([slot, ...owner]);
@@ -218,7 +226,6 @@ function nameSlots(module: EmscriptenModule, loaded: readonly Loaded[], mainTabl
   return { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots };
 }
 
-/** Moves the break over the window, so that no allocator ever hands out an address in it. */
 /** What main calls of the host, by name: as functions that it imports, and as slots of its table. */
 function importsOf(importSlots: readonly (readonly [number, string, string])[]): string[] {
   const main = new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm")));
@@ -226,6 +233,20 @@ function importsOf(importSlots: readonly (readonly [number, string, string])[]):
   return [...new Set([...imported.map(({ name }) => name), ...importSlots.map(([, name]) => name)])];
 }
 
+/** Arrays that are made from now on, and all of a sandbox, go by our memory handler; while the image is built there are no blocks. */
+function installAllocator(pyodide: Pyodide): AllocatorRecord {
+  const inner = pyodide._module.__sandloom;
+  const defaults = JSON.parse(
+    pyodide.runPython("import sandloom.allocator; sandloom.allocator.defaults()") as string,
+  ) as AllocatorRecord["defaults"];
+  const allocator = { slot: inner.wasmTable.grow(ALLOCATOR_FUNCTIONS.length), defaults };
+  const none = { give: () => 0, take: () => undefined, size: () => 0 };
+  linkAllocator(allocatorModule(allocator, { offset: 0, bytes: 0 }), allocator.slot, none, inner);
+  pyodide.runPython(`sandloom.allocator.install(${allocator.slot})`);
+  return allocator;
+}
+
+/** Moves the break over the window, so that no allocator ever hands out an address in it. */
 function reserveWindow(module: EmscriptenModule): number {
   const pointer = module._emscripten_get_sbrk_ptr();
   const words = (): Uint32Array => new Uint32Array(module.HEAPU8.buffer);
@@ -282,6 +303,7 @@ export async function buildBase(prefix: string, hash: string, kind: BaseKind): P
   pyodide.runPython(IMPORTS + more.map((each) => MORE_IMPORTS[each]).join("") + importCompiled(site));
   pyodide.runPython(WARM_UP + more.map((each) => MORE_WARM_UP[each]).join("") + CUT_JAVASCRIPT);
   pyodide.runPython("import sandloom.sandbox, sandloom.runner");
+  const allocator = installAllocator(pyodide);
   const entryAddress = pyodide.runPython("id(sandloom.runner.run_once)") as number;
   const taskAddress = pyodide.runPython("id(sandloom.sandbox.run_task)") as number;
   for (const name of Object.keys(pyodide.loadedPackages)) delete pyodide.loadedPackages[name];
@@ -298,7 +320,10 @@ export async function buildBase(prefix: string, hash: string, kind: BaseKind): P
     number,
     number,
   ][];
-  const { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots } = nameSlots(module, loaded, mainTableEnd);
+  const { mainTableStart, importSlots, exportSlots, freeSlots, laterSlots } = nameSlots(module, loaded, {
+    mainTableEnd,
+    allocator,
+  });
   const got: Record<string, number> = {};
   for (const [name, global] of Object.entries(inner.GOT)) got[name] = global.value as number;
   const wanted = neededGotNames(
@@ -352,6 +377,7 @@ export async function buildBase(prefix: string, hash: string, kind: BaseKind): P
     importSlots,
     exportSlots: exportSlots.filter(([slot]) => named.has(slot)),
     laterSlots,
+    allocator,
     got: neededGot,
     libraries,
   };

@@ -1,7 +1,13 @@
 /** What is recorded beside a heap image, so that a shell can be made that fits it (docs/sandboxes.md tells how and why). */
 
 /** Raised whenever a recorded field changes its meaning. */
-export const IMAGE_FORMAT = 4;
+export const IMAGE_FORMAT = 5;
+
+/** NumPy's memory handler: our functions' first slot in the table, and what its own were (`allocator-module.ts`). */
+export interface AllocatorRecord {
+  readonly slot: number;
+  readonly defaults: Readonly<Record<"context" | "malloc" | "calloc" | "realloc" | "free", number>>;
+}
 
 export interface SideModule {
   readonly name: string;
@@ -47,6 +53,7 @@ export interface BaseImage {
   /** Functions of main in its table that somebody's GOT names. */
   readonly exportSlots: readonly (readonly [slot: number, name: string])[];
   readonly laterSlots: readonly TableSlot[];
+  readonly allocator: AllocatorRecord;
   readonly got: Readonly<Record<string, number>>;
   readonly libraries: readonly SideModule[];
 }

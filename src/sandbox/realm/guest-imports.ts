@@ -94,6 +94,7 @@ const CTYPES = ["ffi_call_js", "ffi_closure_alloc_js", "ffi_closure_free_js", "f
 /** Finds what is loaded; loads nothing else (shell.ts). */
 const LINKER = ["_dlopen_js", "_dlsym_js"];
 
+/** NumPy's memory handler has three more, which stand in no table of names: `BlockCalls` of allocator-module.ts. */
 /** Two that Pyodide's own code asks on every path, and that the shell answers itself. */
 const SHELL = ["Jsv_GetError_import", "JsvError_Check"];
 

@@ -4,7 +4,8 @@
  * gone, and the next invocation with `memory access out of bounds`).
  */
 import type { SideModule } from "../image/format.ts";
-import type { EmscriptenModule, FillTable, LoadedLibrary } from "../runtime/emscripten.ts";
+import type { EmscriptenModule, FillTable, Internals, LoadedLibrary } from "../runtime/emscripten.ts";
+import { ALLOCATOR_FUNCTIONS, type BlockCalls } from "./allocator-module.ts";
 import type { ShellParts } from "./parts.ts";
 
 /** Fills main's part of the table, and its GOT, from the record. */
@@ -31,6 +32,25 @@ export function tableFiller({ record, wrapper }: ShellParts): FillTable {
   };
 }
 
+/** Puts the functions of NumPy's memory handler into their slots. */
+export function linkAllocator(
+  compiled: WebAssembly.Module,
+  slot: number,
+  blocks: BlockCalls,
+  { wasmMemory: memory, wasmTable: table }: Internals,
+): void {
+  const { exports } = new WebAssembly.Instance(compiled, {
+    e: {
+      memory,
+      table,
+      give: (bytes: number, zeroed: number) => blocks.give(bytes, zeroed),
+      take: (address: number) => blocks.take(address),
+      size: (address: number) => blocks.size(address),
+    },
+  });
+  ALLOCATOR_FUNCTIONS.forEach((name, i) => table.set(slot + i, exports[name]));
+}
+
 const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 export class Linker {
@@ -52,10 +72,10 @@ export class Linker {
   }
 
   /** Instantiates every side module at its recorded place. Their data segments write memory: map the image afterwards. */
-  link(): void {
+  link(blocks: BlockCalls): void {
     const module = this.#module;
     const inner = module.__sandloom;
-    const { record, libraries } = this.#parts;
+    const { record, libraries, allocator } = this.#parts;
     const got = new Proxy(inner.GOT, {
       get: (all, name: string) =>
         (all[name] ??= new WebAssembly.Global({ value: "i32", mutable: true }, record.got[name] ?? 0)),
@@ -73,6 +93,7 @@ export class Linker {
       inner.wasmTable.set(slot, source[name]);
       map.set(source[name] as object, slot);
     }
+    linkAllocator(allocator, record.allocator.slot, blocks, inner);
     module.__tableTop = () => this.#top;
     module.__tableReserve = (base, count) => {
       const end = base + count;

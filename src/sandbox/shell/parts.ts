@@ -7,6 +7,7 @@ import { type BaseImage, compiledCodePath, glueCachePath } from "../image/format
 import { librarySpan } from "../image/libraries.ts";
 import type { PackIndex } from "../runtime/guest-files.ts";
 import { pyodideDirectory } from "../runtime/paths.ts";
+import { allocatorModule } from "./allocator-module.ts";
 import { wrapperModule } from "./wrapper-module.ts";
 
 /** Modules of which there is compiled code beside the image, and those that start with it; if some do not, why. */
@@ -22,6 +23,7 @@ export interface ShellParts {
   readonly libraries: readonly WebAssembly.Module[];
   readonly code: CodeUse;
   readonly wrapper: WebAssembly.Module;
+  readonly allocator: WebAssembly.Module;
   readonly glue: string;
   /** V8's cache of the glue; absent before there is compiled code. */
   readonly glueCache: SharedArrayBuffer | undefined;
@@ -45,6 +47,7 @@ export async function loadParts(prefix: string): Promise<ShellParts> {
   const cache = glueCachePath(prefix);
   const files = {
     wrapper: wrapperModule(record.importSlots.map(([, , signature]) => signature)),
+    allocator: allocatorModule(record.allocator, { offset: record.window_offset, bytes: record.window_bytes }),
     glue: readFileSync(`${prefix}.glue.js`, "latin1"),
     glueCache: existsSync(cache) ? shared(readFileSync(cache)) : undefined,
     stdlib: shared(readFileSync(join(pyodideDirectory, "python_stdlib.zip"))),

@@ -10,6 +10,7 @@ import { evaluateGlue } from "../runtime/glue.ts";
 import { freezeRoot, packFileSystem, packInFile, type PackIndex, ScratchFolders } from "../runtime/guest-files.ts";
 import { boundPipes } from "../runtime/pipes.ts";
 import { guestEnvironment, installFiles } from "./guest-root.ts";
+import type { BlockCalls } from "./allocator-module.ts";
 import { Linker, tableFiller } from "./linker.ts";
 import type { ShellParts } from "./parts.ts";
 
@@ -37,6 +38,7 @@ export interface ShellOptions {
   readonly parts: ShellParts;
   readonly output: GuestOutput;
   readonly host: HostCalls;
+  readonly blocks: BlockCalls;
   readonly scratch_limit_bytes: () => number;
 }
 
@@ -123,7 +125,7 @@ export async function createShell(options: ShellOptions): Promise<Shell> {
   if (module.HEAPU8.length < record.image_bytes && !module.growMemory(record.image_bytes))
     throw new RangeError(`linear memory cannot grow to ${record.image_bytes} bytes`);
   const linker = new Linker(module, parts);
-  linker.link();
+  linker.link(options.blocks);
   (seal as unknown as Seal).close(module);
   const files = scratch as unknown as ScratchFolders;
   const fs = module.FS;
