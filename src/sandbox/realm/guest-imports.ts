@@ -1,6 +1,7 @@
 /**
  * What a guest may reach: the functions of the host that WebAssembly code of a sandbox can call, all of them. Emscripten's glue offers 1,370;
  * Python, its extension modules and ctypes see these, and refusals in place of the others that the interpreter was linked against.
+ * NumPy's memory handler has three more (`BlockCalls` of allocator-module.ts), which no name leads to.
  * No JavaScript object can be had through any of them: what makes, reads or calls one is refused, whatever a guest does in its memory.
  */
 
@@ -94,7 +95,6 @@ const CTYPES = ["ffi_call_js", "ffi_closure_alloc_js", "ffi_closure_free_js", "f
 /** Finds what is loaded; loads nothing else (shell.ts). */
 const LINKER = ["_dlopen_js", "_dlsym_js"];
 
-/** NumPy's memory handler has three more, which stand in no table of names: `BlockCalls` of allocator-module.ts. */
 /** Two that Pyodide's own code asks on every path, and that the shell answers itself. */
 const SHELL = ["Jsv_GetError_import", "JsvError_Check"];
 
