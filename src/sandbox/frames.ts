@@ -90,14 +90,24 @@ export function replyWords(...words: readonly number[]): Uint8Array {
   return new Uint8Array(Uint32Array.of(0, words.length * 4, ...words).buffer);
 }
 
-/** Words, texts with their lengths, a region table and a payload. */
-export function replyMessage(
-  words: readonly number[],
-  regions: readonly RegionUse[],
-  payload: Uint8Array,
-  ...texts: readonly Uint8Array[]
-): Uint8Array {
-  let body_bytes = words.length * 4 + 4 + regions.length * 8 + payload.length;
+/** A region that the host has mapped for the guest with the message that names it. */
+export interface Mapped {
+  readonly region: number;
+  readonly address: number;
+  readonly bytes: number;
+}
+
+interface Message {
+  readonly words?: readonly number[];
+  readonly texts?: readonly Uint8Array[];
+  readonly regions: readonly RegionUse[];
+  readonly mapped?: readonly Mapped[];
+  readonly payload: Uint8Array;
+}
+
+/** Words, texts with their lengths, a region table, what is mapped of it, and a payload. */
+export function replyMessage({ words = [], texts = [], regions, mapped = [], payload }: Message): Uint8Array {
+  let body_bytes = words.length * 4 + 4 + regions.length * 8 + 4 + mapped.length * 12 + payload.length;
   for (const text of texts) body_bytes += 4 + text.length;
   const out = new Uint8Array(8 + body_bytes);
   const view = new DataView(out.buffer);
@@ -118,6 +128,8 @@ export function replyMessage(
     put(region);
     put(writable ? 1 : 0);
   }
+  put(mapped.length);
+  for (const { region, address, bytes } of mapped) [region, address, bytes].forEach(put);
   out.set(payload, at);
   return out;
 }
@@ -130,9 +142,20 @@ function regionsAt(view: DataView, at: number): RegionUse[] {
   }));
 }
 
-/** The regions that a {@link replyMessage} of one word holds. */
-export function regionsOfReply(reply: Uint8Array): RegionUse[] {
-  return regionsAt(new DataView(reply.buffer, reply.byteOffset, reply.length), 12);
+/** What a component came to, on its way from one sandbox to another. */
+export interface DirectAnswer {
+  readonly raised: boolean;
+  readonly regions: readonly RegionUse[];
+  readonly payload: Uint8Array;
+}
+
+export const encodeAnswer = ({ raised, regions, payload }: DirectAnswer): Uint8Array =>
+  replyMessage({ words: [raised ? 1 : 0], regions, payload });
+
+export function decodeAnswer(bytes: Uint8Array): DirectAnswer {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const regions = regionsAt(view, 12);
+  return { raised: view.getUint32(8, true) !== 0, regions, payload: bytes.subarray(20 + regions.length * 8) };
 }
 
 /** A call on its way from one sandbox to another: a message under the callee's name, and the run's settings before it. */
@@ -150,7 +173,7 @@ export interface DirectCall {
 const CALL_HEADER_BYTES = 16;
 
 export function encodeCall({ caller, name, regions, heap_bytes, settings, payload }: DirectCall): Uint8Array {
-  const message = replyMessage([], regions, payload, Buffer.from(name));
+  const message = replyMessage({ texts: [Buffer.from(name)], regions, payload });
   const out = new Uint8Array(CALL_HEADER_BYTES + settings.length + message.length);
   const view = new DataView(out.buffer);
   view.setFloat64(0, heap_bytes, true);
@@ -175,7 +198,7 @@ export function decodeCall(bytes: Uint8Array): DirectCall {
     regions,
     heap_bytes: view.getFloat64(0, true),
     settings,
-    payload: bytes.subarray(at + 4 + regions.length * 8),
+    payload: bytes.subarray(at + 8 + regions.length * 8),
   };
 }
 

@@ -1,6 +1,6 @@
 /** How a component ended, in the forms in which it is told. */
 import { MAILBOX_BYTES } from "./exchange.ts";
-import { replyMessage } from "./frames.ts";
+import { encodeAnswer } from "./frames.ts";
 import type { ComponentOutcome } from "./messages.ts";
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -9,8 +9,8 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 export function directAnswer(result: Exclude<ComponentOutcome, { outcome: "died" }>): Uint8Array | undefined {
   const raised = result.outcome === "raised";
   if (raised && (result.fatal || result.report.code === "HeapCapExceeded")) return undefined;
-  const reply = replyMessage([raised ? 1 : 0], raised ? [] : result.regions, result.payload);
-  return reply.length <= MAILBOX_BYTES ? reply : undefined;
+  const answer = encodeAnswer({ raised, regions: raised ? [] : result.regions, payload: result.payload });
+  return answer.length <= MAILBOX_BYTES ? answer : undefined;
 }
 
 export function withoutPayload(result: ComponentOutcome): ComponentOutcome {

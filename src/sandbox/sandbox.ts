@@ -10,11 +10,13 @@ import { type ErrorReport, SandboxDied, WroteReadOnlyComponent } from "../graph/
 import { createSpace, type Space, store } from "../fabric/store.ts";
 import { ANSWER, Exchange, MAILBOX_BYTES, SLOT } from "./exchange.ts";
 import {
+  decodeAnswer,
   decodeCall,
   encodeCall,
   FrameReader,
+  type DirectAnswer,
+  type Mapped,
   OP,
-  regionsOfReply,
   replyError,
   replyMessage,
   replyWords,
@@ -60,6 +62,8 @@ const TWISTER_WORDS = 624;
 /** The window holds a few more regions than the guest uses, but not any number, and none that others may wait for. */
 const MAX_DETACHED = 16;
 const MAX_DETACHED_BYTES = 1024 * 1024;
+/** Of a message with more regions than this, the guest may want few. */
+const MAX_MAPPED_AT_ONCE = 4;
 /** The second finds what the first one made, and goes the way of a run's entry. */
 const WARM_RUNS = [FIRST_COMPONENT, FIRST_ENTRY];
 const FIRST_SETTINGS: RunSettings = {
@@ -124,6 +128,8 @@ export class Sandbox {
   #printed = false;
   /** The settings that it gives to those that it calls. */
   #directSettings: Uint8Array | undefined;
+  /** Regions that the guest has a lease of. */
+  readonly #attached = new Set<number>();
   /** Regions that the guest let go of, still mapped: unmapping waits for when the thread has nothing better to do. */
   readonly #detached: number[] = [];
   #detached_bytes = 0;
@@ -368,6 +374,7 @@ export class Sandbox {
     this.#releaseDelivered();
     this.#releasePublished();
     this.#joined.clear();
+    this.#attached.clear();
     this.#detached.length = 0;
     this.#detached_bytes = 0;
     this.#task = undefined;
@@ -467,18 +474,19 @@ export class Sandbox {
     if (frame.op !== OP.attach && frame.op !== OP.detach && frame.op !== OP.sleep) this.#releaseDelivered();
     switch (frame.op) {
       case OP.start:
-        return replyMessage(
-          [task.kind],
-          task.regions,
-          task.payload,
-          Buffer.from(task.name),
-          Buffer.from(task.settings.environment ?? ""),
-        );
+        return replyMessage({
+          words: [task.kind],
+          texts: [Buffer.from(task.name), Buffer.from(task.settings.environment ?? "")],
+          regions: task.regions,
+          mapped: this.#mapNow(task.regions, true),
+          payload: task.payload,
+        });
       case OP.allocate: {
         const name = Buffer.from(frame.rest()).toString();
         const region = this.#allocate(task, frame.a, frame.b, name);
         const address = this.#memory.attach(region, true, true);
         store.regionRelease(region);
+        this.#attached.add(region);
         return replyWords(region, address);
       }
       case OP.publish: {
@@ -498,9 +506,12 @@ export class Sandbox {
         if (info.account !== task.settings.account) throw new RangeError(`region ${region} is not of this run`);
         // What a component was triggered with it looks at; a result it may only hand on.
         const given = task.regions.some((use) => use.region === region);
-        return replyWords(this.#memory.attach(region, writable !== 0, given), info.bytes);
+        const address = this.#memory.attach(region, writable !== 0, given);
+        this.#attached.add(region);
+        return replyWords(address, info.bytes);
       }
       case OP.detach:
+        this.#attached.delete(frame.a);
         this.#detached_bytes += store.regionInfo(frame.a).bytes;
         if (this.#detached.push(frame.a) > MAX_DETACHED || this.#detached_bytes > MAX_DETACHED_BYTES) this.#detachNow();
         return undefined;
@@ -716,9 +727,8 @@ export class Sandbox {
       const seen = exchange.load(slot, SLOT.wake);
       const answer = exchange.clear(slot, SLOT.answer);
       if (answer === ANSWER.here) {
-        const reply = exchange.read(slot);
-        this.#delivered = regionsOfReply(reply);
-        return reply;
+        const { raised, regions, payload } = decodeAnswer(exchange.read(slot));
+        return this.#deliver({ raised, regions, payload });
       }
       if (answer === ANSWER.elsewhere) {
         this.#receive("resume");
@@ -733,8 +743,30 @@ export class Sandbox {
     const { report, regions, payload } = this.#joined.get(ticket) as Joined;
     if (report?.code === "HeapCapExceeded") this.#heapReport = report;
     this.#joined.delete(ticket);
+    return this.#deliver({ raised: report !== undefined, regions, payload });
+  }
+
+  /** The reply that tells what a component came to. */
+  #deliver({ raised, regions, payload }: DirectAnswer): Uint8Array {
     this.#delivered = regions;
-    return replyMessage([report ? 1 : 0], regions, payload);
+    return replyMessage({ words: [raised ? 1 : 0], regions, mapped: this.#mapNow(regions, false), payload });
+  }
+
+  /** Maps a message's regions, if they are few, before the guest asks for each. What cannot be mapped it asks for, and hears why. */
+  #mapNow(regions: readonly RegionUse[], populate: boolean): Mapped[] {
+    if (regions.length > MAX_MAPPED_AT_ONCE) return [];
+    const mapped: Mapped[] = [];
+    try {
+      for (const { region, writable } of regions) {
+        if (this.#attached.has(region)) continue;
+        const { bytes } = store.regionInfo(region);
+        mapped.push({ region, address: this.#memory.attach(region, writable, populate), bytes });
+        this.#attached.add(region);
+      }
+    } catch {
+      // The window is full, for one.
+    }
+    return mapped;
   }
 
   #await(tickets: readonly number[]): void {

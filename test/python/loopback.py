@@ -158,9 +158,10 @@ class Transport:
             self.host.hold(region, -1)
         kind, answer = child.outcome
         if kind == "raised":
-            return WORD.pack(1) + WORD.pack(0) + child.payload
+            return WORD.pack(1) + PAIR.pack(0, 0) + child.payload
         self.arrived = child.result_regions
-        return WORD.pack(0) + answer
+        at = 4 + 8 * len(child.result_regions)
+        return WORD.pack(0) + answer[:at] + WORD.pack(0) + answer[at:]
 
     def call(self, a, line, body):
         (number,) = WORD.unpack(self.trigger(a, line, body))
@@ -193,7 +194,7 @@ class Transport:
 
     def started(self, a, b, body):
         regions, payload = self.start
-        table = WORD.pack(len(regions)) + b"".join(PAIR.pack(r, w) for r, w in regions.items())
+        table = WORD.pack(len(regions)) + b"".join(PAIR.pack(r, w) for r, w in regions.items()) + WORD.pack(0)
         name = self.name.encode()
         environment = json.dumps(self.host.environment).encode() if self.host.environment else b""
         return PAIR.pack(self.entry, len(name)) + name + WORD.pack(len(environment)) + environment + table + payload

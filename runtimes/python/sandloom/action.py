@@ -8,7 +8,7 @@ import os
 import sys
 
 from . import exceptions
-from .device import CALL, JOIN, PAIR, SPLIT, TRIGGER, WAIT, WORD
+from .device import CALL, JOIN, MAPPED, PAIR, SPLIT, TRIGGER, WAIT, WORD
 from .dtypes import make_dtype
 from .errors import UnsupportedValue, WritesNeedRemote
 from .unchanged import Snapshot
@@ -23,8 +23,8 @@ def table(regions, written=()):
     return WORD.pack(len(regions)) + b"".join([PAIR.pack(r, r in written) for r in regions])
 
 
-def read_table(body, at):
-    """(region -> writable, offset of the payload)."""
+def read_table(device, body, at):
+    """(region -> writable, region -> lease of those that are mapped already, offset of the payload)."""
     (count,) = WORD.unpack_from(body, at)
     at += 4
     regions = {}
@@ -32,7 +32,14 @@ def read_table(body, at):
         region, writable = PAIR.unpack_from(body, at)
         regions[region] = bool(writable)
         at += 8
-    return regions, at
+    (count,) = WORD.unpack_from(body, at)
+    at += 4
+    leases = {}
+    for _ in range(count):
+        region, address, nbytes = MAPPED.unpack_from(body, at)
+        leases[region] = device.mapped(region, address, nbytes, regions[region])
+        at += 12
+    return regions, leases, at
 
 
 class Transport:
@@ -144,7 +151,7 @@ class Action:
         at += 4
         if size:
             os.environ.update(json.loads(str(start[at : at + size], "utf-8")))
-        regions, at = read_table(start, at + size)
+        regions, leases, at = read_table(device, start, at + size)
         self.inflight = []  # tickets in program order
         self.writers = 0  # how many of them write
         self.guarded = []  # (parameter, snapshot) of by-value parameters that could be mutated
@@ -159,7 +166,7 @@ class Action:
             self.decoder = None
             return
         own, args, kwargs, self._writes = loads(start[at:])
-        self.decoder = Decoder(device, own, regions)
+        self.decoder = Decoder(device, own, regions, leases)
         self._trees = dict(enumerate(args))
         names = _program_attribute(self.name, "PARAMETERS")
         self._trees.update(zip(names, args, strict=False))
@@ -226,12 +233,12 @@ class Action:
     def outcome(self, reply, name):
         """(what the component raised or None, its result) of a JOIN's reply."""
         (raised,) = WORD.unpack_from(reply)
-        regions, at = read_table(reply, 4)
+        regions, leases, at = read_table(self.device, reply, 4)
         if raised:
             return exceptions.rebuild(loads(reply[at:]), name), None
         # Decoded at once: the message holds its regions no longer than to the next call.
         own, tree = loads(reply[at:])
-        return None, Decoder(self.device, own, regions).decode(tree, "lease")
+        return None, Decoder(self.device, own, regions, leases).decode(tree, "lease")
 
     def _message(self, name, args, kwargs, writes, encoder):
         written = ()

@@ -16,6 +16,7 @@ ALLOCATE, ATTACH, DETACH, TRIGGER, JOIN, SPLIT, RESULT, RAISE, START, WAIT, CALL
 
 REQUEST = Struct("<B3xIII")
 PAIR = Struct("<II")
+MAPPED = Struct("<III")
 WORD = Struct("<I")
 PIECE = Struct("<QII")
 
@@ -204,6 +205,10 @@ class Device:
             address, nbytes = PAIR.unpack(self.call(ATTACH, region, 1 if writable else 0))
             lease = self._add(Lease(self, region, address, nbytes, bool(writable)))
         return lease
+
+    def mapped(self, region, address, nbytes, writable):
+        """The lease of a region that the host has mapped with the message that names it."""
+        return self._add(Lease(self, region, address, nbytes, writable))
 
     def _add(self, lease):
         self._leases[lease.region] = ref(lease)

@@ -114,7 +114,7 @@ def run_task():
         at += WORD.size
         if env_bytes:
             os.environ.update(json.loads(str(start[at : at + env_bytes], "utf-8")))
-        text = str(start[at + env_bytes + WORD.size :], "utf-8")
+        text = str(start[at + env_bytes + PAIR.size :], "utf-8")  # behind two empty tables
         if kind == 2:
             load_application(json.loads(text))
             freeze()

@@ -438,11 +438,12 @@ class Decoder:
 
     __slots__ = ("_leases", "closed", "device", "own", "regions")
 
-    def __init__(self, device, own, regions):
+    def __init__(self, device, own, regions, leases=None):
         self.device = device
         self.own = own
         self.regions = regions  # region -> writable, from the message's region table
-        self._leases = {}  # of this payload: no region is let go of and mapped again while it is decoded
+        # Of this payload: no region is let go of and mapped again while it is decoded.
+        self._leases = {} if leases is None else leases
         self.closed = None  # region -> byte ranges that stay read-only although the region is writable
 
     def decode(self, tree, mode):
@@ -466,9 +467,8 @@ class Decoder:
         if region is None:
             region = self.own
         lease = self._leases.get(region)
-        if lease is not None:
-            return lease
-        lease = self._leases[region] = self.device.attach(region, self.regions[region])
+        if lease is None:
+            lease = self._leases[region] = self.device.attach(region, self.regions[region])
         if self.closed is not None and region in self.closed:
             lease.closed_ranges = self.closed[region]
         return lease
