@@ -5,7 +5,7 @@
  */
 import type { AllocatorRecord } from "../image/format.ts";
 
-/** For less, a copy into a region costs no more than a mapping. */
+/** For less, a copy costs no more than a mapping without huge pages. */
 const BLOCK_LEAST_BYTES = 2 * 1024 * 1024;
 /** np.intp has 32 bits. */
 const BLOCK_MOST_BYTES = 2 ** 31 - 1;
