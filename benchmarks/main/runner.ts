@@ -14,6 +14,8 @@ export interface Finished<T> {
 
 export interface Runner extends AsyncDisposable {
   run<T>(event: unknown): Promise<Finished<T>>;
+  /** The value of code that runs in a sandbox by itself: no run, no components, and all of its memory its own. */
+  alone<T>(code: string): Promise<T>;
 }
 
 /** `program`: its name in the folder `apps` of the suite. */
@@ -34,6 +36,10 @@ export async function openRunner(bench: Bench, program: string, suite = "main"):
         copied_bytes,
         message_bytes: message_bytes,
       };
+    },
+    alone: async <T>(code: string): Promise<T> => {
+      await using sandbox = await cluster.createSandbox();
+      return (await sandbox.run(code)).value as T;
     },
     [Symbol.asyncDispose]: () => cluster.close(),
   };

@@ -62,6 +62,7 @@ const TWISTER_WORDS = 624;
 /** The window holds a few more regions than the guest uses, but not any number, and none that others may wait for. */
 const MAX_DETACHED = 16;
 const MAX_DETACHED_BYTES = 1024 * 1024;
+const MAX_POPULATED_BYTES = 2 * 1024 * 1024;
 /** Of a message with more regions than this, the guest may want few. */
 const MAX_MAPPED_AT_ONCE = 4;
 /** The second finds what the first one made, and goes the way of a run's entry. */
@@ -484,7 +485,8 @@ export class Sandbox {
       case OP.allocate: {
         const name = Buffer.from(frame.rest()).toString();
         const region = this.#allocate(task, frame.a, frame.b, name);
-        const address = this.#memory.attach(region, true, true);
+        // A large one is likely to be written by components, and not here.
+        const address = this.#memory.attach(region, true, frame.a <= MAX_POPULATED_BYTES);
         store.regionRelease(region);
         this.#attached.add(region);
         return replyWords(region, address);

@@ -30,7 +30,7 @@ def main(event):
         fill(x)
         total = sum([part(p) for p in split(x, 4)])
     else:
-        x = np.empty(n) if way == "one sandbox, own heap" else remote.empty(n)
+        x = np.empty(n) if way == "one sandbox, block" else remote.empty(n)
         write(x)
         total = sum(float(p.sum()) for p in split(x, 4))
     return {"wall_ms": (perf_counter() - started) * 1e3, "total": total}
