@@ -21,6 +21,8 @@ const shaping = [
   "../runtime/v8-flags",
   "./fill-holes",
   "./libraries",
+  "./strip-exports",
+  "../shell/allocator-module",
   "../runtime/glue",
   "../shell/guest-root",
 ];
@@ -28,7 +30,7 @@ const shaping = [
 export interface Base {
   readonly kind: BaseKind;
   readonly hash: string;
-  /** `${prefix}.img`, `.json`, `.site.bin`, `.site.json`, `.glue.js` */
+  /** `${prefix}.img`, `.json`, `.main.wasm`, `.site.bin`, `.site.json`, `.glue.js` */
   readonly prefix: string;
 }
 

@@ -19,7 +19,8 @@ import { ALLOCATOR_FUNCTIONS, allocatorModule } from "../shell/allocator-module.
 import { linkAllocator } from "../shell/linker.ts";
 import { type AllocatorRecord, type BaseImage, IMAGE_FORMAT, type SideModule, type TableSlot } from "./format.ts";
 import { fillHoles } from "./fill-holes.ts";
-import { neededGotNames } from "./libraries.ts";
+import { neededNames } from "./libraries.ts";
+import { stripExports } from "./strip-exports.ts";
 
 /** 2.5 GiB: one array below 2 GiB (np.intp is 32 bits) and others beside it; what is left of 4 GiB is heap. */
 export const WINDOW_BYTES: number = 2560 * 1024 * 1024;
@@ -326,12 +327,12 @@ export async function buildBase(prefix: string, hash: string, kind: BaseKind): P
   });
   const got: Record<string, number> = {};
   for (const [name, global] of Object.entries(inner.GOT)) got[name] = global.value as number;
-  const wanted = neededGotNames(
+  const needed = neededNames(
     loaded.map(({ name }) => name),
     site,
   );
   const neededGot: Record<string, number> = {};
-  for (const name of wanted) if (name in got) neededGot[name] = got[name] as number;
+  for (const name of needed.got) if (name in got) neededGot[name] = got[name] as number;
   const named = new Set(Object.values(neededGot));
 
   const libraries: SideModule[] = loaded.map(({ name, memoryBase, metadata, tableBase }) => {
@@ -386,10 +387,15 @@ export async function buildBase(prefix: string, hash: string, kind: BaseKind): P
   const record: BaseImage = { ...shape, content_hash };
   writeFileSync(`${draft}.site.bin`, site.data);
   writeFileSync(`${draft}.site.json`, JSON.stringify(site.index));
-  writeFileSync(`${draft}.glue.js`, patchedGlue());
+  const glue = patchedGlue();
+  writeFileSync(`${draft}.glue.js`, glue);
+  const main = readFileSync(join(pyodideDirectory, "pyodide.asm.wasm"));
+  const exported = new Set([...shape.exportSlots, ...laterSlots].map((slot) => slot.at(-1)));
+  const isUsed = (name: string): boolean => needed.imported.has(name) || exported.has(name) || glue.includes(name);
+  writeFileSync(`${draft}.main.wasm`, stripExports(main, isUsed));
   // The record comes last: an image without its record does not exist.
   writeFileSync(`${draft}.json`, JSON.stringify(record));
-  for (const end of ["img", "site.bin", "site.json", "glue.js", "json"])
+  for (const end of ["img", "main.wasm", "site.bin", "site.json", "glue.js", "json"])
     renameSync(`${draft}.${end}`, `${prefix}.${end}`);
 }
 

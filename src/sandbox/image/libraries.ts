@@ -14,17 +14,27 @@ export function librarySpan(name: string, index: PackIndex): readonly [offset: n
   return [at[0], at[1]];
 }
 
-/** The names in the GOT that main or a side module imports: 528 of 8,960. */
-export function neededGotNames(libraries: readonly string[], site: SitePackages): Set<string> {
-  const needed = new Set<string>();
+export interface NeededNames {
+  /** In the GOT: 528 of 8,960. */
+  readonly got: ReadonlySet<string>;
+  /** All of them. */
+  readonly imported: ReadonlySet<string>;
+}
+
+/** The names that main or a side module imports. */
+export function neededNames(libraries: readonly string[], site: SitePackages): NeededNames {
+  const got = new Set<string>();
+  const imported = new Set<string>();
   const add = (module: WebAssembly.Module): void => {
-    for (const { module: from, name } of WebAssembly.Module.imports(module))
-      if (from.startsWith("GOT")) needed.add(name);
+    for (const { module: from, name } of WebAssembly.Module.imports(module)) {
+      imported.add(name);
+      if (from.startsWith("GOT")) got.add(name);
+    }
   };
   add(new WebAssembly.Module(readFileSync(join(pyodideDirectory, "pyodide.asm.wasm"))));
   for (const name of libraries) {
     const [offset, bytes] = librarySpan(name, site.index);
     add(new WebAssembly.Module(site.data.slice(offset, offset + bytes)));
   }
-  return needed;
+  return { got, imported };
 }

@@ -64,7 +64,7 @@ interface Compiling {
 }
 
 function compile(prefix: string, record: BaseImage, site: PackIndex): Compiling {
-  const main = join(pyodideDirectory, "pyodide.asm.wasm");
+  const main = `${prefix}.main.wasm`;
   const sources = [
     { path: main, offset: 0, bytes: statSync(main).size },
     ...record.libraries.map(({ name }) => {
