@@ -17,6 +17,12 @@ namespace sandloom {
 
 class Image {
  public:
+  // Bytes [start, end) of a file that are no hole.
+  struct DataRange {
+    std::size_t start;
+    std::size_t end;
+  };
+
   // Copies the data of the sparse file `base_path` into a memfd, lays the delta over it, seals it against every change.
   // Its length is that of the base, rounded up to whole pages, or what the delta says. Takes tens of milliseconds.
   // Errors: SystemError, BadImage.
@@ -29,10 +35,12 @@ class Image {
   const Image* base() const { return base_.get(); }
   int fd() const { return file_.get(); }
   // Memory that it holds besides its base.
-  std::size_t ownBytes() const { return base_ ? delta_pages_.size() * kPageBytes : data_bytes_; }
+  std::size_t ownBytes() const { return base_ ? delta_pages_.size() * kPageBytes : dataBytes(); }
   std::size_t bytes() const { return mapping_.bytes(); }
   // Where its last page of data ends: zeros follow.
-  std::size_t dataBytes() const { return data_bytes_; }
+  std::size_t dataBytes() const;
+  // Whether the page that begins there is none of its data, and so holds zeros.
+  bool isHole(std::size_t offset) const;
   // Of the base's file.
   std::uint64_t contentHash() const { return content_hash_; }
   // What a page is copied back from.
@@ -41,18 +49,18 @@ class Image {
   const std::vector<std::uint32_t>& deltaPages() const { return delta_pages_; }
 
  private:
-  Image(std::shared_ptr<const Image> base, std::vector<std::uint32_t> delta_pages, std::size_t data_bytes,
+  Image(std::shared_ptr<const Image> base, std::vector<std::uint32_t> delta_pages, std::vector<DataRange> data,
         FileDescriptor file, Mapping mapping, std::uint64_t content_hash)
       : base_(std::move(base)),
         delta_pages_(std::move(delta_pages)),
-        data_bytes_(data_bytes),
+        data_(std::move(data)),
         file_(std::move(file)),
         mapping_(std::move(mapping)),
         content_hash_(content_hash) {}
 
   std::shared_ptr<const Image> base_;
   std::vector<std::uint32_t> delta_pages_;
-  std::size_t data_bytes_;
+  std::vector<DataRange> data_;  // ascending; of a variant none
   FileDescriptor file_;
   Mapping mapping_;
   std::uint64_t content_hash_;

@@ -166,8 +166,12 @@ Space::ResetSummary Space::reset() {
   clearWindow();
   strayed_.clear();
   if (!none_new) {
-    private_image_ = privateRuns(imageSpans());
     private_tail_ = privateRuns(tailSpans());
+    private_image_.clear();
+    // A large array that lies where the image has a hole is cleared like one behind it, not copied over.
+    for (const PageRun& run : privateRuns(imageSpans()))
+      for (std::byte* page = run.start; page < run.start + run.bytes; page += kPageBytes)
+        appendPage(image_->isHole(static_cast<std::size_t>(page - base_)) ? private_tail_ : private_image_, page);
   }
   private_known_ = false;  // until all of it is done
   summary.scanned = !none_new;

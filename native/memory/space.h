@@ -34,8 +34,8 @@ class Space {
     std::size_t window_bytes;
   };
   struct ResetSummary {
-    std::size_t dirty_pages;
-    std::size_t tail_bytes;
+    std::size_t dirty_pages;  // that were copied back
+    std::size_t tail_bytes;   // that were cleared: where the image has a hole, or ends
     std::size_t regions_detached;
     bool scanned;  // page tables were read to find the dirty pages
   };

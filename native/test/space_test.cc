@@ -83,8 +83,8 @@ TEST_SUITE("space") {
                                                               kMemoryBytes / kPageBytes - 1});
       CHECK(space->privateBytes() == 6 * kPageBytes);
       const auto summary = space->reset();
-      CHECK(summary.dirty_pages == 4);
-      CHECK(summary.tail_bytes == 2 * kPageBytes);
+      CHECK(summary.dirty_pages == 3);
+      CHECK(summary.tail_bytes == 3 * kPageBytes);  // page 700 lies in a hole of the image
       CHECK(summary.regions_detached == 0);
       CHECK(equalsImage(memory, *world.image));
       CHECK(isFilled(memory.base() + kWindowOffset, kWindowBytes, 0));
