@@ -25,8 +25,10 @@ export interface Block {
 export interface BlockHost {
   /** Of the run whose component is running, or NO_ACCOUNT. */
   account(): number;
-  /** What the component's heap may grow by. */
+  /** What the component's memory may grow by, blocks counted. */
   room_bytes(): number;
+  /** There is one more. */
+  given(): void;
   space(): Space;
   memory(): Uint8Array;
 }
@@ -44,9 +46,14 @@ export class Blocks implements BlockCalls {
     this.#host = host;
   }
 
-  /** Those that are in use or kept for the next. */
+  /** Of those that are in use or wait for the next array. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Lets go of those that wait. */
+  trim(): void {
+    while (this.#free.length > 0) this.#drop();
   }
 
   give(least_bytes: number, zeroed: number): number {
@@ -115,9 +122,8 @@ export class Blocks implements BlockCalls {
   #make(bytes: number): Block | undefined {
     const account = this.#host.account();
     if (account === NO_ACCOUNT || this.#live.size >= MAX_BLOCKS) return undefined;
-    const room_bytes = this.#host.room_bytes();
-    while (this.#bytes + bytes > room_bytes && this.#free.length > 0) this.#drop();
-    if (this.#bytes + bytes > room_bytes) return undefined;
+    while (bytes > this.#host.room_bytes() && this.#free.length > 0) this.#drop();
+    if (bytes > this.#host.room_bytes()) return undefined;
     try {
       const region = store.regionAllocateHeap(account, bytes);
       // Mapped, it is held by its mapping alone.
@@ -125,6 +131,7 @@ export class Blocks implements BlockCalls {
         const address = this.#host.space().attach(region, true, true);
         this.#bytes += bytes;
         this.#peak_bytes = Math.max(this.#peak_bytes, this.#bytes);
+        this.#host.given();
         return { region, address, bytes };
       } finally {
         store.regionRelease(region);

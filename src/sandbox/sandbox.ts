@@ -101,6 +101,8 @@ export class Sandbox {
   readonly #addresses: { readonly entry: number; readonly task: number };
   readonly #randomStates: readonly (readonly [words: number, position: number])[];
   readonly #window: { readonly offset: number; readonly bytes: number };
+  /** Of the base. */
+  readonly #image_bytes: number;
   #shell!: Shell;
   #space!: Space;
   #image = -1;
@@ -116,7 +118,8 @@ export class Sandbox {
 
   readonly #blocks = new Blocks({
     account: () => this.#task?.settings.account ?? NO_ACCOUNT,
-    room_bytes: () => (this.#task?.settings.heap_bytes ?? 0) - (heapEnd(this.#shell.module) - this.#window.bytes),
+    room_bytes: () => this.#heapBound() - (heapEnd(this.#shell.module) - this.#skipped_bytes),
+    given: () => this.#boundHeap(),
     space: () => this.#memory,
     memory: () => this.#shell.module.HEAPU8,
   });
@@ -131,6 +134,8 @@ export class Sandbox {
   #directSettings: Uint8Array | undefined;
   /** Regions that the guest has a lease of. */
   readonly #attached = new Set<number>();
+  /** Of linear memory, by which the break was moved up. */
+  #skipped_bytes = 0;
   /** Regions that the guest let go of, still mapped: unmapping waits for when the thread has nothing better to do. */
   readonly #detached: number[] = [];
   #detached_bytes = 0;
@@ -155,6 +160,7 @@ export class Sandbox {
     this.#exchange = new Exchange(task.exchange);
     this.#slot = task.slot;
     const { record } = task.parts;
+    this.#image_bytes = record.image_bytes;
     this.#randomStates = record.randomStates;
     this.#addresses = { entry: record.entryAddress, task: record.taskAddress };
     this.#window = { offset: record.window_offset, bytes: record.window_bytes };
@@ -176,9 +182,9 @@ export class Sandbox {
     // A getter, because asking for the bound is the one sign that the heap wanted to grow past it.
     Object.defineProperty(shell.module, "__heapMax", {
       get: () => {
-        const heap_bytes = (self.#task?.settings.heap_bytes ?? 0) - self.#blocks.bytes;
         self.#heapRefused = true;
-        return self.#window.bytes + Math.max(heap_bytes, task.parts.record.image_bytes - self.#window.bytes);
+        self.#blocks.trim();
+        return self.#heapBound() + self.#skipped_bytes;
       },
     });
     sandbox.#shell = shell;
@@ -269,6 +275,7 @@ export class Sandbox {
     delete this.#decoders.stderr;
     if (task.image !== this.#image) this.#mapImage(task.image);
     this.#mount();
+    if (task.settings.account !== NO_ACCOUNT) this.#boundHeap();
     const result = this.#execute(task);
     const cpu_ms = store.threadCpuMs() - cpu_start_ms;
     const artifacts = task.kind === ENTRY_KIND.entry && result.outcome === "returned" ? this.#artifacts() : [];
@@ -315,6 +322,26 @@ export class Sandbox {
     const { module } = this.#shell;
     module.Py_EmscriptenSignalBuffer = this.#exchange.signalBuffer(this.#slot);
     module.HEAPU8[module._Py_EMSCRIPTEN_SIGNAL_HANDLING] = signals ? 1 : 0;
+  }
+
+  /** Where its linear memory may end, as far as the heap goes. An image is never too large. */
+  #heapBound(): number {
+    const heap_bytes = (this.#task?.settings.heap_bytes ?? 0) - this.#blocks.bytes;
+    return this.#window.bytes + Math.max(heap_bytes, this.#image_bytes - this.#window.bytes);
+  }
+
+  /**
+   * Memory that an earlier component made the sandbox grow by is there: a heap goes on in it without asking. So the break is moved up, and
+   * no more of it is left than the bound allows; what comes after that asks.
+   */
+  #boundHeap(): void {
+    const { module } = this.#shell;
+    const end = heapEnd(module);
+    const allowed_bytes = Math.max(0, this.#heapBound() - (end - this.#skipped_bytes));
+    const over_bytes = Math.floor((module.HEAPU8.length - end - allowed_bytes) / PAGE_BYTES) * PAGE_BYTES;
+    if (over_bytes <= 0) return;
+    new Uint32Array(module.HEAPU8.buffer, module._emscripten_get_sbrk_ptr(), 1)[0] = end + over_bytes;
+    this.#skipped_bytes += over_bytes;
   }
 
   close(): void {
@@ -369,6 +396,7 @@ export class Sandbox {
     const file_bytes = this.#shell.scratch.used_bytes;
     const { dirty_pages, tail_bytes } = this.#memory.reset();
     const block_bytes = this.#blocks.reset();
+    this.#skipped_bytes = 0;
     this.#untouched = true;
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#shell.resetJavaScript();

@@ -164,6 +164,18 @@ def main(event):
   expect(await bench.valueOf(hoard, { n: 5 })).toBe(5);
   const { error } = await bench.runSource(hoard, { n: 40 });
   expect(error).toMatchObject({ code: "HeapCapExceeded" });
+  const other = `${HEAD}
+@split(memory="160MiB")
+def change(n):
+    a = np.ones(n)
+    a = None
+    kept = [bytearray(1_000_000) for _ in range(60)]
+    return len(kept)
+def main(event):
+    return change(event["n"])
+`;
+  // A block that only waits for the next array is in nobody's way.
+  expect(await bench.valueOf(other, { n: 7_500_000 })).toBe(60);
   const give = `${HEAD}
 @split
 def give(n):
@@ -174,6 +186,40 @@ def main(event):
   expect(await bench.valueOf(give, { n: 1_000_000 }, { limits: { memory_bytes: 9 * 2 ** 20 } })).toBe(1_000_000);
   const refused = await bench.runSource(give, { n: 2_000_000 }, { limits: { memory_bytes: 9 * 2 ** 20 } });
   expect(refused.error).toMatchObject({ code: "MemoryCapExceeded" });
+});
+
+test("a component's heap has its own limit, whatever those before it in the sandbox made the memory grow to", async () => {
+  const source = `${HEAD}
+@split
+def large(n):
+    return len(bytearray(n))
+@split(memory="100MiB")
+def small(n):
+    return len(bytearray(n))
+@split(memory="160MiB")
+def both(blocks, n):
+    kept = [np.ones(1_000_000) for _ in range(blocks)]
+    return len(kept) + len(bytearray(n))
+def main(event):
+    for _ in range(4):
+        large(150_000_000)
+    return {"small": small, "both": both}[event["which"]](*event["args"])
+`;
+  const MB = 1_000_000;
+  for (let i = 0; i < 2; i++) {
+    expect(await bench.valueOf(source, { which: "small", args: [20 * MB] })).toBe(20 * MB);
+    expect(await bench.valueOf(source, { which: "both", args: [3, 50 * MB] })).toBe(50 * MB + 3);
+    for (const [which, args] of [
+      ["small", [60 * MB]],
+      ["small", [200 * MB]],
+      ["both", [6, 60 * MB]],
+      ["both", [8, 40 * MB]],
+    ]) {
+      // prettier-ignore
+      const { error } = await bench.runSource(source, { which, args });
+      expect(error, `${which} ${args}`).toMatchObject({ code: "HeapCapExceeded" });
+    }
+  }
 });
 
 test("more arrays than there are blocks lie in the heap", async () => {
