@@ -209,15 +209,15 @@ def main(event):
   for (let i = 0; i < 2; i++) {
     expect(await bench.valueOf(source, { which: "small", args: [20 * MB] })).toBe(20 * MB);
     expect(await bench.valueOf(source, { which: "both", args: [3, 50 * MB] })).toBe(50 * MB + 3);
-    for (const [which, args] of [
-      ["small", [60 * MB]],
-      ["small", [200 * MB]],
-      ["both", [6, 60 * MB]],
-      ["both", [8, 40 * MB]],
-    ]) {
-      // prettier-ignore
-      const { error } = await bench.runSource(source, { which, args });
-      expect(error, `${which} ${args}`).toMatchObject({ code: "HeapCapExceeded" });
+    const refused = [
+      { which: "small", args: [60 * MB] },
+      { which: "small", args: [200 * MB] },
+      { which: "both", args: [6, 60 * MB] },
+      { which: "both", args: [8, 40 * MB] },
+    ];
+    for (const event of refused) {
+      const { error } = await bench.runSource(source, event);
+      expect(error, JSON.stringify(event)).toMatchObject({ code: "HeapCapExceeded" });
     }
   }
 });
