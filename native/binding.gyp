@@ -13,6 +13,7 @@
     "cflags_cc": [
       "-std=c++20", "-fexceptions", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow",
       "-isystem", "<(module_root_dir)/third_party",
+      "-isystem", "<(module_root_dir)/third_party/libfabric",
       "-isystem", "<!(node -p \"path.resolve(require('node-addon-api').include_dir)\")",
     ],
     "conditions": [
@@ -49,7 +50,17 @@
         "memory/space.cc",
         "memory/sparse_copy.cc",
         "memory/window.cc",
+        "network/connection.cc",
+        "network/domain.cc",
+        "network/endpoint.cc",
+        "network/libfabric.cc",
+        "network/memory_server.cc",
+        "network/provider.cc",
+        "network/remote_memory.cc",
+        "network/staging_arena.cc",
+        "network/wire.cc",
       ],
+      "link_settings": {"libraries": ["-ldl"]},
     },
     {
       "target_name": "sandloom",
