@@ -67,6 +67,9 @@ Domain::Domain(const Options& options)
     : options_(options), objects_(openFabric(options.address, options.provider)) {
   const Libfabric& library = Libfabric::get();
   spin_ = options.spin.value_or(std::thread::hardware_concurrency() > 2 ? kSpin : std::chrono::microseconds(0));
+  // In `net` of libfabric 1.17 a wait descriptor stays readable once a completion was written, as its fi_trywait does nothing. The event
+  // queue's is readable for the domain's sockets too, and events are few: see settleEvents.
+  wakes_by_events_ = objects_.provider == "net";
   max_transfer_bytes_ = std::min(objects_.info->ep_attr->max_msg_size, kMaxTransferBytes);
   fi_eq_attr event_attributes = {};
   event_attributes.wait_obj = FI_WAIT_FD;
@@ -75,13 +78,13 @@ Domain::Domain(const Options& options)
   events_.reset(events);
   fi_cq_attr completion_attributes = {};
   completion_attributes.format = FI_CQ_FORMAT_MSG;
-  completion_attributes.wait_obj = FI_WAIT_FD;
+  completion_attributes.wait_obj = wakes_by_events_ ? FI_WAIT_NONE : FI_WAIT_FD;
   completion_attributes.size = std::size_t{options.max_connections} * Endpoint::kCompletions;
   fid_cq* completions = nullptr;
   library.check(fi_cq_open(objects_.domain.get(), &completion_attributes, &completions, nullptr), "fi_cq_open");
   completions_.reset(completions);
   events_fd_ = descriptorOf(events->fid);
-  completions_fd_ = descriptorOf(completions->fid);
+  if (!wakes_by_events_) completions_fd_ = descriptorOf(completions->fid);
   if (options.always_stage || objects_.needs(FI_MR_LOCAL)) {
     arena_.emplace();
     arena_registration_ = Registration::of(objects_, arena_->memory(), FI_READ | FI_WRITE);
@@ -212,6 +215,7 @@ void Domain::loop() {
     bool busy = takeWork();
     busy = readCompletions() || busy;
     busy = readEvents() || busy;
+    settleEvents(busy);
     pumpAll();
     const Clock::time_point now = Clock::now();
     if (now >= timers_at_) handleTimers(now);
@@ -261,10 +265,15 @@ Endpoint::Owner* Domain::ownerOf(const fid* id) const {
 }
 
 bool Domain::readEvents() {
+  return readEvent(0);
+}
+
+bool Domain::readEvent(int timeout_ms) {
   // Room for an entry and what the other side may say when it connects, which is nothing.
   alignas(fi_eq_cm_entry) std::array<std::byte, sizeof(fi_eq_cm_entry) + 256> buffer;
   std::uint32_t event = 0;
-  const ssize_t got = fi_eq_read(events_.get(), &event, buffer.data(), buffer.size(), 0);
+  const ssize_t got = timeout_ms == 0 ? fi_eq_read(events_.get(), &event, buffer.data(), buffer.size(), 0)
+                                      : fi_eq_sread(events_.get(), &event, buffer.data(), buffer.size(), timeout_ms, 0);
   if (got == -FI_EAVAIL) {
     fi_eq_err_entry error = {};
     if (fi_eq_readerr(events_.get(), &error, 0) > 0)
@@ -321,20 +330,33 @@ Clock::time_point Domain::nextMoment() const {
 }
 
 void Domain::sleep() {
-  std::array<fid*, 2> objects = {&completions_->fid, &events_->fid};
-  // Otherwise something came in since it was last looked.
-  if (queue_.prepareToSleep() && fi_trywait(objects_.fabric.get(), objects.data(), static_cast<int>(objects.size())) == 0) {
-    std::array<pollfd, 3> descriptors = {
-        {{completions_fd_, POLLIN, 0}, {events_fd_, POLLIN, 0}, {queue_.descriptor(), POLLIN, 0}}};
+  std::array<fid*, 2> objects = {&events_->fid, &completions_->fid};
+  const int watched = wakes_by_events_ ? 1 : 2;
+  // Otherwise something came in since it was last looked; posting may complete what it posts, too.
+  if (queue_.prepareToSleep() && !readCompletions() && fi_trywait(objects_.fabric.get(), objects.data(), watched) == 0) {
+    // Last the one that may not be there: poll passes over negative descriptors.
+    std::array<pollfd, 3> descriptors = {{{queue_.descriptor(), POLLIN, 0}, {events_fd_, POLLIN, 0}, {completions_fd_, POLLIN, 0}}};
     const Clock::time_point next = nextMoment();
     const auto wait = std::max(next == Clock::time_point::max() ? std::chrono::hours(1) : next - Clock::now(), Clock::duration(0));
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait);
     const timespec timeout = {seconds.count(), std::chrono::nanoseconds(wait - seconds).count()};
     counters_.sleeps.fetch_add(1, std::memory_order_relaxed);
     ::ppoll(descriptors.data(), descriptors.size(), &timeout, nullptr);
+    woken_for_events_ = (descriptors[1].revents & POLLIN) != 0;
   }
   queue_.awake();
   timers_at_ = {};
+}
+
+// The event queue's descriptor woke the thread for nothing, several times in a row: its signal is stuck. Of all calls only a read that
+// waits takes it back; it waits for no longer than a millisecond, after some event of a connection.
+void Domain::settleEvents(bool found_something) {
+  constexpr unsigned kStuck = 3;
+  futile_wakes_ = woken_for_events_ && !found_something ? futile_wakes_ + 1 : 0;
+  woken_for_events_ = false;
+  if (futile_wakes_ < kStuck) return;
+  futile_wakes_ = 0;
+  readEvent(1);
 }
 
 // --- For connections ---

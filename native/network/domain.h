@@ -3,6 +3,7 @@
 // Others queue what they want and are called back in that thread, or wait. Nobody else calls libfabric once the domain is open.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -136,6 +137,8 @@ class Domain {
   // No more clients; those that there are end.
   void stopListening();
   void endSession(Session& session);
+  // The service is called again at this moment, if not before.
+  void tickBy(Clock::time_point moment) { service_moment_ = std::min(service_moment_, moment); }
 
   const FabricObjects& objects() const { return objects_; }
   std::unique_ptr<Endpoint> openEndpoint(fi_info& info, Endpoint::Owner& owner);
@@ -162,6 +165,8 @@ class Domain {
   bool takeWork();
   bool readCompletions();
   bool readEvents();
+  bool readEvent(int timeout_ms);
+  void settleEvents(bool found_something);
   void handleEvent(std::uint32_t event, const fi_eq_cm_entry& entry);
   void acceptClient(fi_info* info);
   void pumpAll();
@@ -176,6 +181,9 @@ class Domain {
   FabricObjects objects_;
   Fid<fid_eq> events_;
   Fid<fid_cq> completions_;
+  bool wakes_by_events_ = false;
+  bool woken_for_events_ = false;
+  unsigned futile_wakes_ = 0;
   int events_fd_ = -1;
   int completions_fd_ = -1;
   std::size_t max_transfer_bytes_ = 0;

@@ -115,6 +115,7 @@ std::optional<wire::Reply> MemoryServer::greet(Session& session, const wire::Req
   if (client.session != nullptr) domain_.endSession(*client.session);
   client.tenant = hello.tenant;
   client.lease_until = Clock::now() + options_.lease;
+  domain_.tickBy(client.lease_until);
   client.session = &session;
   session.client = hello.client;
   return reply;
@@ -242,6 +243,7 @@ void MemoryServer::release(std::map<std::uint64_t, Span>::iterator span) {
   if (const auto owner = clients_.find(freed.client); owner != clients_.end()) owner->second.spans.erase(offset);
   unzeroed_.add(offset, freed.bytes);
   spans_.erase(span);
+  domain_.tickBy(Clock::now());
 }
 
 void MemoryServer::zeroSome(std::size_t max_bytes) {
