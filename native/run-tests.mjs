@@ -1,4 +1,5 @@
 // Builds and runs the C++ unit tests, without Node or gyp:  node native/run-tests.mjs [address|thread] [doctest arguments]
+// Without doctest arguments also what is in fuzz/, for a little while.
 //
 // Compiled files are kept under .sandloom/native-tests-<sanitizer>/ and reused when neither they nor a header changed.
 import { spawn, spawnSync } from "node:child_process";
@@ -46,14 +47,16 @@ async function compile() {
       if (changedAt(object) < Math.max(changedAt(source), headers_at)) stale.push([source, object]);
       return object;
     });
-  const [core, tests, programs] = [objectsOf(library), objectsOf(["test"]), objectsOf(["programs"])];
+  const [core, tests, programs] = [objectsOf(library), objectsOf(["test"]), objectsOf(["programs", "fuzz"])];
+  // A program that feeds itself, rather than what clang's libFuzzer feeds.
+  const defines = ["-DSANDLOOM_FUZZ_DRIVER"];
   const warnings = ["-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow"];
   const includes = ["-I.", "-isystem", "third_party", "-isystem", "third_party/libfabric"];
   const options = ["-std=c++20", "-O1", "-g", "-fno-omit-frame-pointer", "-fPIC", ...warnings];
   const worker = async () => {
     for (let next = stale.pop(); next !== undefined; next = stale.pop()) {
       const [source, object] = next;
-      await run("g++", [...options, ...flags, ...includes, "-c", source, "-o", object]);
+      await run("g++", [...options, ...flags, ...defines, ...includes, "-c", source, "-o", object]);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, worker));
@@ -68,4 +71,7 @@ async function compile() {
 }
 
 const program = await compile();
-process.exitCode = spawnSync(program, arguments_, { stdio: "inherit" }).status ?? 1;
+const environment = { ...process.env, LSAN_OPTIONS: `suppressions=${join(native, "test/leaks-of-others.txt")}:print_suppressions=0` };
+const exitCodeOf = (path, args) => spawnSync(path, args, { stdio: "inherit", env: environment }).status ?? 1;
+process.exitCode = exitCodeOf(program, arguments_);
+if (process.exitCode === 0 && arguments_.length === 0) process.exitCode = exitCodeOf(join(out, "wire_fuzz"), ["200000"]);
