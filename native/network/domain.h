@@ -200,6 +200,7 @@ class Domain {
   std::vector<std::unique_ptr<Session>> sessions_;
   Clock::time_point service_moment_ = Clock::time_point::max();
   Clock::time_point timers_at_;
+  Clock::time_point spin_until_;
   std::atomic<std::uint64_t> next_number_ = 1;
   std::atomic<PeerId> next_peer_ = 1;
   std::atomic<bool> stopping_ = false;

@@ -1,6 +1,7 @@
 // What the fabric costs on this machine, against what else moves memory between two processes, in one run:
 //   fabric_bench [--provider net] [--rounds N]
-// The other process is a copy of this one (by fork, before any thread is made).
+// The other processes are copies of this one (by fork, before any thread is made). "spinning": the domains' threads on both sides look
+// for completions without sleeping; "blocking": they sleep between two operations.
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -80,6 +81,11 @@ bool receiveAll(int socket, void* to, std::size_t bytes) {
   return true;
 }
 
+// Long enough to be awake for the next operation.
+std::chrono::microseconds spinOf(bool spin) {
+  return std::chrono::microseconds(spin ? 1000 : 0);
+}
+
 struct Told {
   std::array<char, 1024> card;
   std::uint64_t memory;  // its address in the other process
@@ -87,7 +93,7 @@ struct Told {
 };
 
 // Memory over the fabric, the same amount by its address, and a plain TCP server: 16 bytes in, as many out as they say.
-[[noreturn]] void serve(int out, const std::string& provider) {
+[[noreturn]] void serve(int out, const std::string& provider, bool spin) {
   const FileDescriptor listener(::socket(AF_INET, SOCK_STREAM, 0));
   sockaddr_in address = {};
   address.sin_family = AF_INET;
@@ -97,7 +103,7 @@ struct Told {
       ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &address_bytes) != 0)
     throw Error::system("listen");
   std::vector<std::byte> memory(kSlabBytes, std::byte{1});
-  Domain domain({.provider = provider});
+  Domain domain({.provider = provider, .spin = spinOf(spin)});
   const MemoryServer server(domain, {.slab_bytes = kSlabBytes});
   Told told = {};
   const std::string card = wire::encodeCard(server.card());
@@ -165,7 +171,7 @@ double bandwidth(Domain& domain, PeerId peer, std::size_t bytes, std::size_t tot
 }
 
 void measureFabric(const Card& card, std::size_t rounds, bool spin) {
-  Domain domain({.provider = card.provider, .spin = std::chrono::microseconds(spin ? 1000 : 0)});
+  Domain domain({.provider = card.provider, .spin = spinOf(spin)});
   const PeerId peer = domain.addPeer(card);
   RemoteMemory memory(domain, peer);
   memory.ping();
@@ -183,7 +189,7 @@ void measureFabric(const Card& card, std::size_t rounds, bool spin) {
   report(name("fetch-add, chained").c_str(), chained(domain, rounds, [&](std::size_t, Done done) {
            domain.call(peer, wire::FetchAdd{span.slab, span.offset, 1}, {}, std::move(done));
          }), 8);
-  if (spin) {  // a thread that waits beside one that spins and the server's: three for two processors
+  if (spin) {  // no thread that waits: with the two that spin it would be three, for two processors on small machines
     std::printf("%-44s %7.2f GB/s\n", name("read 4 KiB, 16 under way").c_str(), bandwidth(domain, peer, kPageBytes, 256 * kMiB));
     std::printf("%-44s %7.2f GB/s\n", name("read 64 KiB, 16 under way").c_str(), bandwidth(domain, peer, 64 * kKiB, 1024 * kMiB));
     std::printf("%-44s %7.2f GB/s\n", name("read 1 MiB, 8 under way").c_str(), bandwidth(domain, peer, kMiB, 2048 * kMiB));
@@ -230,29 +236,51 @@ void measureOthers(const Told& told, pid_t server, std::size_t rounds) {
   }
 }
 
-int run(const Options& options) {
-  std::array<int, 2> pipe = {};
-  if (::pipe(pipe.data()) != 0) throw Error::system("pipe");
-  const pid_t server = ::fork();
-  if (server < 0) throw Error::system("fork");
-  if (server == 0) serve(pipe[1], options.provider);
-  ::close(pipe[1]);
-  Told told = {};
-  const bool told_us = ::read(pipe[0], &told, sizeof told) == sizeof told;
-  try {
-    if (!told_us) throw Error(ErrorCode::kFabricPeerLost, "the server did not start");
-    const Card card = wire::decodeCard(told.card.data());
-    measureOthers(told, server, options.rounds);
-    for (const bool spin : {true, false}) measureFabric(card, options.rounds, spin);
-  } catch (const Error& error) {
-    std::fprintf(stderr, "fabric_bench: %s\n", error.what());
-    ::kill(server, SIGKILL);
-    ::waitpid(server, nullptr, 0);
-    return 1;
+class ServerProcess {
+ public:
+  ServerProcess(const std::string& provider, bool spin) {
+    std::array<int, 2> pipe = {};
+    if (::pipe(pipe.data()) != 0) throw Error::system("pipe");
+    out_ = FileDescriptor(pipe[0]);
+    const FileDescriptor in(pipe[1]);
+    pid_ = ::fork();
+    if (pid_ < 0) throw Error::system("fork");
+    if (pid_ > 0) return;
+    try {
+      serve(in.get(), provider, spin);
+    } catch (const Error& error) {
+      std::fprintf(stderr, "fabric_bench: the server: %s\n", error.what());
+      std::_Exit(1);
+    }
   }
-  ::kill(server, SIGKILL);
-  ::waitpid(server, nullptr, 0);
-  return 0;
+  ~ServerProcess() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  ServerProcess(const ServerProcess&) = delete;
+  ServerProcess& operator=(const ServerProcess&) = delete;
+
+  pid_t pid() const { return pid_; }
+  Told told() const {
+    Told told = {};
+    if (::read(out_.get(), &told, sizeof told) != sizeof told) throw Error(ErrorCode::kFabricPeerLost, "the server did not start");
+    return told;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  FileDescriptor out_;
+};
+
+// Both servers are made before this process has any other thread.
+void run(const Options& options) {
+  const ServerProcess spinning(options.provider, true);
+  const ServerProcess blocking(options.provider, false);
+  const Told spinning_told = spinning.told();
+  const Told blocking_told = blocking.told();
+  measureOthers(blocking_told, blocking.pid(), options.rounds);
+  measureFabric(wire::decodeCard(spinning_told.card.data()), options.rounds, true);
+  measureFabric(wire::decodeCard(blocking_told.card.data()), options.rounds, false);
 }
 
 }  // namespace
@@ -265,7 +293,8 @@ int main(int count, char** arguments) {
     if (name == "--rounds") options.rounds = std::strtoull(arguments[index + 1], nullptr, 10);
   }
   try {
-    return run(options);
+    run(options);
+    return 0;
   } catch (const Error& error) {
     std::fprintf(stderr, "fabric_bench: %s\n", error.what());
     return 1;
