@@ -63,7 +63,8 @@ async function compile() {
   const link = async (name, objects) => {
     const program = join(out, name);
     const newest = Math.max(...[...objects, ...core].map(changedAt));
-    if (changedAt(program) < newest) await run("g++", [...flags, "-pthread", "-o", program, ...objects, ...core, "-ldl"]);
+    if (changedAt(program) < newest)
+      await run("g++", [...flags, "-pthread", "-o", program, ...objects, ...core, "-ldl"]);
     return program;
   };
   for (const object of programs) await link(basename(object, ".o"), [object]);
@@ -71,7 +72,11 @@ async function compile() {
 }
 
 const program = await compile();
-const environment = { ...process.env, LSAN_OPTIONS: `suppressions=${join(native, "test/leaks-of-others.txt")}:print_suppressions=0` };
+const environment = {
+  ...process.env,
+  LSAN_OPTIONS: `suppressions=${join(native, "test/leaks-of-others.txt")}:print_suppressions=0`,
+};
 const exitCodeOf = (path, args) => spawnSync(path, args, { stdio: "inherit", env: environment }).status ?? 1;
 process.exitCode = exitCodeOf(program, arguments_);
-if (process.exitCode === 0 && arguments_.length === 0) process.exitCode = exitCodeOf(join(out, "wire_fuzz"), ["200000"]);
+if (process.exitCode === 0 && arguments_.length === 0)
+  process.exitCode = exitCodeOf(join(out, "wire_fuzz"), ["200000"]);

@@ -17,8 +17,6 @@ constexpr std::chrono::milliseconds kFirstBackOff{10};
 constexpr std::chrono::milliseconds kLongestBackOff{1000};
 // After so many attempts in a row the next is only made when somebody asks for something.
 constexpr unsigned kUnaskedAttempts = 8;
-// A third of a lease, which any message renews.
-constexpr std::chrono::milliseconds kHeartbeat{3000};
 
 }  // namespace
 
@@ -33,8 +31,8 @@ bool Operation::repeatable() const {
   return false;
 }
 
-Connection::Connection(Domain& domain, const Card& card)
-    : domain_(domain), card_(card), address_(SocketAddress::of(card.address, card.port)), client_id_(randomNumber()), back_off_(kFirstBackOff) {
+Connection::Connection(Domain& domain, PeerId id, const Card& card)
+    : domain_(domain), id_(id), card_(card), address_(SocketAddress::of(card.address, card.port)), client_id_(randomNumber()), back_off_(kFirstBackOff) {
   startConnecting();
 }
 
@@ -121,13 +119,14 @@ void Connection::greeted(const wire::Reply& reply) {
   failures_ = 0;
   back_off_ = kFirstBackOff;
   ++connections_;
-  schedule(kHeartbeat);
+  schedule(domain_.heartbeat());
 }
 
 // The connection is no more. What was under way on it may be tried once more on the next one, if it was not before; if there was
 // none, what waits for it need not wait any longer.
 void Connection::lose(const std::string& why) {
   const bool was_ready = state_ == State::kReady;
+  if (was_ready) domain_.countLost();
   last_failure_ = why;
   state_ = State::kWaiting;
   if (endpoint_ != nullptr) domain_.bury(std::move(endpoint_));
@@ -183,9 +182,10 @@ void Connection::onTimer(Clock::time_point now) {
     case State::kGreeting:
       return lose("the server does not answer");
     case State::kReady: {
-      schedule(kHeartbeat);
+      schedule(domain_.heartbeat());
       auto ping = std::make_unique<Operation>();
       ping->kind = Operation::Kind::kCall;
+      ping->peer = id_;
       ping->request = {domain_.nextNumber(), wire::Ping{}};
       ping->due = now + ping->options.deadline;
       ping->done = [](const Outcome&) {};  // a failure ends the connection, which is what the ping is for

@@ -21,7 +21,7 @@ namespace sandloom {
 
 class Connection final : private Endpoint::Owner {
  public:
-  Connection(Domain& domain, const Card& card);
+  Connection(Domain& domain, PeerId id, const Card& card);
   // Every operation that is left fails with FabricPeerLost.
   ~Connection();
   Connection(const Connection&) = delete;
@@ -76,6 +76,7 @@ class Connection final : private Endpoint::Owner {
   void schedule(Clock::duration delay);
 
   Domain& domain_;
+  const PeerId id_;
   const Card card_;
   const SocketAddress address_;
   const std::uint64_t client_id_;  // the server tells clients apart by it, over several connections

@@ -112,7 +112,7 @@ void Domain::close() {
 }
 
 Domain::Stats Domain::stats() const {
-  return {counters_.turns, counters_.sleeps, counters_.connections, counters_.sessions, counters_.refused_sessions};
+  return {counters_.turns, counters_.sleeps, counters_.connections, counters_.lost, counters_.sessions, counters_.refused_sessions};
 }
 
 // --- For other threads ---
@@ -137,7 +137,7 @@ PeerId Domain::addPeer(const Card& card) {
     throw Error(ErrorCode::kBadArgument, "the server speaks " + card.provider + ", this one " + provider());
   const PeerId peer = next_peer_++;
   SocketAddress::of(card.address, card.port);  // refuses a bad one here
-  queue_.push(std::make_unique<Task>([this, peer, card] { peers_.emplace(peer, std::make_unique<Connection>(*this, card)); }));
+  queue_.push(std::make_unique<Task>([this, peer, card] { peers_.emplace(peer, std::make_unique<Connection>(*this, peer, card)); }));
   return peer;
 }
 

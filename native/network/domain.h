@@ -84,6 +84,8 @@ class Domain {
     std::optional<std::chrono::microseconds> spin = {};
     // Transfers go through registered memory even where the provider takes any.
     bool always_stage = false;
+    // How often a peer is told that this is still here: well within a lease, which any message renews.
+    std::chrono::milliseconds heartbeat{3000};
     // Peers and clients at once.
     unsigned max_connections = 128;
   };
@@ -91,6 +93,7 @@ class Domain {
     std::uint64_t turns = 0;   // of the thread's loop
     std::uint64_t sleeps = 0;
     std::uint64_t connections = 0;  // made to peers, all in all
+    std::uint64_t lost = 0;         // connections to peers that ended
     std::uint64_t sessions = 0;     // of clients, now
     std::uint64_t refused_sessions = 0;
   };
@@ -151,6 +154,8 @@ class Domain {
   void* arenaDescriptor() const { return arena_registration_.descriptor(); }
   std::size_t maxTransferBytes() const { return max_transfer_bytes_; }
   std::uint64_t tenant() const { return options_.tenant; }
+  std::chrono::milliseconds heartbeat() const { return options_.heartbeat; }
+  void countLost() { counters_.lost.fetch_add(1, std::memory_order_relaxed); }
   std::uint64_t nextNumber() { return next_number_++; }
   void submit(std::unique_ptr<Operation> operation);
 
@@ -209,6 +214,7 @@ class Domain {
     std::atomic<std::uint64_t> turns = 0;
     std::atomic<std::uint64_t> sleeps = 0;
     std::atomic<std::uint64_t> connections = 0;
+    std::atomic<std::uint64_t> lost = 0;
     std::atomic<std::uint64_t> sessions = 0;
     std::atomic<std::uint64_t> refused_sessions = 0;
   };

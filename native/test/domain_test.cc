@@ -17,7 +17,8 @@ namespace {
 
 // A client of a server in another process.
 struct Client {
-  explicit Client(const Card& card) : domain({.provider = card.provider}), peer(domain.addPeer(card)), memory(domain, peer) {}
+  explicit Client(const Card& card, std::chrono::milliseconds heartbeat = 3000ms)
+      : domain({.provider = card.provider, .heartbeat = heartbeat}), peer(domain.addPeer(card)), memory(domain, peer) {}
 
   Domain domain;
   PeerId peer;
@@ -289,6 +290,50 @@ TEST_SUITE("domain") {
       renewed.read(renewed.allocate(kPageBytes), 0, page);
       CHECK(isFilled(page.data(), page.size(), 0));
     }
+  }
+
+  TEST_CASE("a server that hangs is noticed even if nobody asks it for anything, and connected to again") {
+    if (!haveFabric()) return;
+    ServerProcess server(serverArguments("net"));
+    Client client(server.card(), 50ms);
+    client.memory.ping();
+    server.signal(SIGSTOP);
+    CHECK(eventually([&] { return client.domain.stats().lost == 1; }));
+    server.signal(SIGCONT);
+    CHECK(eventually([&] { return client.domain.stats().connections == 2; }));
+    client.memory.ping();
+  }
+
+  TEST_CASE("a write of a part of a page is not tried again") {
+    if (!haveFabric()) return;
+    ServerProcess server(serverArguments("net"));
+    Client client(server.card());
+    const RemoteSpan span = client.memory.allocate(kMiB);
+    const std::vector<std::byte> part(100, std::byte{1});
+    const std::vector<std::byte> pages(2 * kPageBytes, std::byte{2});
+    std::vector<std::byte> late(kPageBytes);
+    server.signal(SIGSTOP);
+    std::atomic<int> done = 0;
+    std::optional<Error> of_part;
+    std::optional<Error> of_pages;
+    client.domain.write(client.peer, span.slab, span.offset, part, {.deadline = 20s}, [&](Outcome outcome) {
+      of_part = std::move(outcome.error);
+      ++done;
+    });
+    client.domain.write(client.peer, span.slab, span.offset + kPageBytes, pages, {.deadline = 20s}, [&](Outcome outcome) {
+      of_pages = std::move(outcome.error);
+      ++done;
+    });
+    client.domain.read(client.peer, span.slab, span.offset, late, {.deadline = 100ms}, [&](const Outcome&) { ++done; });
+    CHECK(eventually([&] { return done == 2; }));
+    server.signal(SIGCONT);
+    CHECK(eventually([&] { return done == 3; }));
+    REQUIRE(of_part);
+    CHECK(of_part->code() == ErrorCode::kFabricPeerLost);
+    CHECK_FALSE(of_pages);
+    std::vector<std::byte> content(2 * kPageBytes);
+    client.memory.read(span, kPageBytes, content);
+    CHECK(content == pages);
   }
 
   TEST_CASE("a server ends at SIGTERM, and by itself") {

@@ -245,6 +245,20 @@ TEST_SUITE("memory server") {
     CHECK(eventually([&] { return loopback.server.stats().unzeroed_bytes == 0; }));
   }
 
+  TEST_CASE("a client that is there but asks for nothing keeps what it has") {
+    if (!haveFabric()) return;
+    Domain server_domain({.provider = "net"});
+    MemoryServer server(server_domain, {.slab_bytes = 4 * kMiB, .lease = 300ms});
+    Domain domain({.provider = "net", .heartbeat = 20ms});
+    RemoteMemory memory(domain, domain.addPeer(server.card()));
+    memory.allocate(kPageBytes);
+    const auto start = Clock::now();
+    CHECK(eventually([&] { return Clock::now() - start > 3 * 300ms; }));
+    CHECK(server.stats().spans == 1);
+    CHECK(server.stats().expired_leases == 0);
+    CHECK(server.stats().requests > 5);
+  }
+
   TEST_CASE("a client whose lease has ended is told that what it had is gone") {
     if (!haveFabric()) return;
     Loopback loopback("net", {.slab_bytes = 4 * kMiB, .lease = 100ms});
