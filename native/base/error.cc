@@ -11,14 +11,26 @@ std::string_view codeName(ErrorCode code) {
       return "BadArgument";
     case ErrorCode::kBadImage:
       return "BadImage";
+    case ErrorCode::kBadMessage:
+      return "BadMessage";
+    case ErrorCode::kBadRange:
+      return "BadRange";
     case ErrorCode::kBadRegion:
       return "BadRegion";
     case ErrorCode::kBaseMoved:
       return "BaseMoved";
     case ErrorCode::kFabricFull:
       return "FabricFull";
+    case ErrorCode::kFabricPeerLost:
+      return "FabricPeerLost";
+    case ErrorCode::kFabricPeerRestarted:
+      return "FabricPeerRestarted";
+    case ErrorCode::kFabricTimedOut:
+      return "FabricTimedOut";
     case ErrorCode::kMemoryCapExceeded:
       return "MemoryCapExceeded";
+    case ErrorCode::kQuotaExceeded:
+      return "QuotaExceeded";
     case ErrorCode::kSpaceClosed:
       return "SpaceClosed";
     case ErrorCode::kStaleMemory:

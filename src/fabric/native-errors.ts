@@ -8,10 +8,16 @@
 export type FabricErrorCode =
   | "BadArgument"
   | "BadImage"
+  | "BadMessage"
+  | "BadRange"
   | "BadRegion"
   | "BaseMoved"
   | "FabricFull"
+  | "FabricPeerLost"
+  | "FabricPeerRestarted"
+  | "FabricTimedOut"
   | "MemoryCapExceeded"
+  | "QuotaExceeded"
   | "SpaceClosed"
   | "StaleMemory"
   | "StrayWrite"
@@ -48,6 +54,25 @@ export class BadImageError extends FabricError {
   readonly code = "BadImage";
 }
 
+/** What another server sent, or a card, cannot be read: damaged, or of another format version. */
+export class BadMessageError extends FabricError {
+  readonly code = "BadMessage";
+}
+
+/** Bytes outside of another server's memory were asked for. Nothing was sent. */
+export class BadRangeError extends FabricError {
+  readonly code = "BadRange";
+  get offset_bytes(): number {
+    return this.number("offset_bytes");
+  }
+  get requested_bytes(): number {
+    return this.number("requested_bytes");
+  }
+  get limit_bytes(): number {
+    return this.number("limit_bytes");
+  }
+}
+
 /** A region that does not exist (any longer), or is not attached. */
 export class BadRegionError extends FabricError {
   readonly code = "BadRegion";
@@ -75,9 +100,41 @@ export class FabricFullError extends FabricError {
   }
 }
 
+/** The connection to another server ended, or there is none. What was under way may have been done or not. */
+export class FabricPeerLostError extends FabricError {
+  readonly code = "FabricPeerLost";
+}
+
+/** Another server was started anew: what it held is gone. */
+export class FabricPeerRestartedError extends FabricError {
+  readonly code = "FabricPeerRestarted";
+}
+
+/** Another server did not answer in time. What was asked may have been done or not. */
+export class FabricTimedOutError extends FabricError {
+  readonly code = "FabricTimedOut";
+  get deadline_ms(): number {
+    return this.number("deadline_ms");
+  }
+}
+
 /** A run asked for more region memory than its account allows. */
 export class MemoryCapExceededError extends FabricError {
   readonly code = "MemoryCapExceeded";
+  get requested_bytes(): number {
+    return this.number("requested_bytes");
+  }
+  get limit_bytes(): number {
+    return this.number("limit_bytes");
+  }
+  get used_bytes(): number {
+    return this.number("used_bytes");
+  }
+}
+
+/** A tenant asked for more memory of another server than its quota allows. */
+export class QuotaExceededError extends FabricError {
+  readonly code = "QuotaExceeded";
   get requested_bytes(): number {
     return this.number("requested_bytes");
   }
@@ -138,10 +195,16 @@ type FabricErrorClass = new (message: string, values?: FabricErrorValues) => Fab
 const classes: Readonly<Record<FabricErrorCode, FabricErrorClass>> = {
   BadArgument: BadArgumentError,
   BadImage: BadImageError,
+  BadMessage: BadMessageError,
+  BadRange: BadRangeError,
   BadRegion: BadRegionError,
   BaseMoved: BaseMovedError,
   FabricFull: FabricFullError,
+  FabricPeerLost: FabricPeerLostError,
+  FabricPeerRestarted: FabricPeerRestartedError,
+  FabricTimedOut: FabricTimedOutError,
   MemoryCapExceeded: MemoryCapExceededError,
+  QuotaExceeded: QuotaExceededError,
   SpaceClosed: SpaceClosedError,
   StaleMemory: StaleMemoryError,
   StrayWrite: StrayWriteError,
