@@ -45,6 +45,11 @@ const steps = [
       /^\[doctest\] test cases: +\d+ \| +(?<passed>\d+) passed \| +(?<failed>\d+) failed \| +(?<skipped>\d+) skipped/,
   },
   {
+    name: "what comes from other servers, as garbage",
+    group: "native",
+    command: [".sandloom/native-tests/wire_fuzz", "200000"],
+  },
+  {
     name: "tests",
     group: "vitest",
     command: ["vitest", "run", ...forVitest],
@@ -57,6 +62,7 @@ const env = {
   PATH: `${root}node_modules/.bin:${process.env.PATH}`,
   ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" }), // the steps write to a pipe either way
   ...(full ? { SANDLOOM_TEST_FULL: "1" } : {}),
+  LSAN_OPTIONS: `suppressions=${root}native/test/leaks-of-others.txt:print_suppressions=0`,
 };
 
 /**

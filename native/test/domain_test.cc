@@ -56,8 +56,7 @@ std::chrono::microseconds processorTime() {
 }  // namespace
 
 TEST_SUITE("domain") {
-  TEST_CASE("what is written to another server is what is read from it, in any size, at any offset, staged or not") {
-    if (!haveFabric()) return;
+  TEST_CASE("what is written to another server is what is read from it, in any size, at any offset, staged or not" * withFabric()) {
     for (const std::string& provider : kProviders) {
       for (const bool stage : {false, true}) {
         CAPTURE(provider);
@@ -81,8 +80,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("two threads read at once, each gets what it asked for") {
-    if (!haveFabric()) return;
+  TEST_CASE("two threads read at once, each gets what it asked for" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       Loopback loopback(provider);
@@ -106,8 +104,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("far more than may be under way at once is all done, prefetches too") {
-    if (!haveFabric()) return;
+  TEST_CASE("far more than may be under way at once is all done, prefetches too" * withFabric()) {
     for (const bool stage : {false, true}) {
       CAPTURE(stage);
       Loopback loopback("net", {.slab_bytes = 8 * kMiB}, stage);
@@ -132,8 +129,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("a demand is met before the prefetches that were asked for earlier") {
-    if (!haveFabric()) return;
+  TEST_CASE("a demand is met before the prefetches that were asked for earlier" * withFabric()) {
     Loopback loopback("net");
     const RemoteSpan span = loopback.memory.allocate(4 * kMiB);
     std::vector<std::byte> pages(span.bytes);
@@ -157,8 +153,7 @@ TEST_SUITE("domain") {
     CHECK(prefetched_before_demand <= 16);
   }
 
-  TEST_CASE("out of range is refused before anything is sent") {
-    if (!haveFabric()) return;
+  TEST_CASE("out of range is refused before anything is sent" * withFabric()) {
     Loopback loopback("net");
     const RemoteSpan span = loopback.memory.allocate(kPageBytes);
     std::vector<std::byte> page(kPageBytes);
@@ -176,8 +171,7 @@ TEST_SUITE("domain") {
     CHECK(loopback.domain.stats().connections == 1);
   }
 
-  TEST_CASE("a server that hangs costs its deadline, and is used again when it goes on") {
-    if (!haveFabric()) return;
+  TEST_CASE("a server that hangs costs its deadline, and is used again when it goes on" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       ServerProcess server(serverArguments(provider));
@@ -200,8 +194,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("what is under way beside an operation that came too late is done on the next connection") {
-    if (!haveFabric()) return;
+  TEST_CASE("what is under way beside an operation that came too late is done on the next connection" * withFabric()) {
     ServerProcess server(serverArguments("net"));
     Client client(server.card());
     const RemoteSpan span = client.memory.allocate(kMiB);
@@ -239,8 +232,7 @@ TEST_SUITE("domain") {
     CHECK(client.memory.fetchAdd(span, 0, 0) == before + 5);
   }
 
-  TEST_CASE("a server that is killed is lost at once, for all that is under way and all that comes") {
-    if (!haveFabric()) return;
+  TEST_CASE("a server that is killed is lost at once, for all that is under way and all that comes" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       ServerProcess server(serverArguments(provider));
@@ -270,8 +262,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("a server that was started anew on the same port is another") {
-    if (!haveFabric()) return;
+  TEST_CASE("a server that was started anew on the same port is another" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       ServerProcess server(serverArguments(provider));
@@ -292,8 +283,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("a server that hangs is noticed even if nobody asks it for anything, and connected to again") {
-    if (!haveFabric()) return;
+  TEST_CASE("a server that hangs is noticed even if nobody asks it for anything, and connected to again" * withFabric()) {
     ServerProcess server(serverArguments("net"));
     Client client(server.card(), 50ms);
     client.memory.ping();
@@ -304,8 +294,7 @@ TEST_SUITE("domain") {
     client.memory.ping();
   }
 
-  TEST_CASE("a write of a part of a page is not tried again") {
-    if (!haveFabric()) return;
+  TEST_CASE("a write of a part of a page is not tried again" * withFabric()) {
     ServerProcess server(serverArguments("net"));
     Client client(server.card());
     const RemoteSpan span = client.memory.allocate(kMiB);
@@ -336,16 +325,14 @@ TEST_SUITE("domain") {
     CHECK(content == pages);
   }
 
-  TEST_CASE("a server ends at SIGTERM, and by itself") {
-    if (!haveFabric()) return;
+  TEST_CASE("a server ends at SIGTERM, and by itself" * withFabric()) {
     ServerProcess server(serverArguments("net"));
     Client client(server.card());
     client.memory.ping();
     CHECK(server.end(SIGTERM) == 0);
   }
 
-  TEST_CASE("garbage on its port does a server no harm") {
-    if (!haveFabric()) return;
+  TEST_CASE("garbage on its port does a server no harm" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       ServerProcess server(serverArguments(provider));
@@ -365,8 +352,7 @@ TEST_SUITE("domain") {
     }
   }
 
-  TEST_CASE("operations that are under way when a peer is given up, or the domain closed, are told of it") {
-    if (!haveFabric()) return;
+  TEST_CASE("operations that are under way when a peer is given up, or the domain closed, are told of it" * withFabric()) {
     ServerProcess server(serverArguments("net"));
     std::vector<std::byte> page(kPageBytes);
     std::optional<Error> given_up;
@@ -393,8 +379,7 @@ TEST_SUITE("domain") {
     CHECK(closed->code() == ErrorCode::kFabricPeerLost);
   }
 
-  TEST_CASE("a connection with nothing to do costs no processor time") {
-    if (!haveFabric()) return;
+  TEST_CASE("a connection with nothing to do costs no processor time" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       Loopback loopback(provider);

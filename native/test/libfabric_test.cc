@@ -18,8 +18,7 @@ bool sameHandler(const struct sigaction& one, const struct sigaction& other) {
 }  // namespace
 
 TEST_SUITE("libfabric") {
-  TEST_CASE("loading it changes no signal handler") {
-    if (!haveFabric()) return;
+  TEST_CASE("loading it changes no signal handler" * withFabric()) {
     const Handlers& handlers = Handlers::aroundLoading();
     for (std::size_t signal = 1; signal < handlers.before.size(); ++signal) {
       CAPTURE(signal);
@@ -37,15 +36,13 @@ TEST_SUITE("libfabric") {
     CHECK(sameHandler(Handlers::now()[SIGUSR2], before[SIGUSR2]));
   }
 
-  TEST_CASE("a provider that there is not is refused with the reason") {
-    if (!haveFabric()) return;
+  TEST_CASE("a provider that there is not is refused with the reason" * withFabric()) {
     CHECK(errorOf([] { const Domain domain({.provider = "carrier pigeon"}); }) == "SystemError");
     CHECK(errorOf([] { const Domain domain({.address = "not an address"}); }) == "BadArgument");
     CHECK(errorOf([] { const Domain domain({.address = "192.0.2.77", .provider = "net"}); }) == "SystemError");
   }
 
-  TEST_CASE("without a wish the best provider is taken, and it says why the ones before it were not") {
-    if (!haveFabric()) return;
+  TEST_CASE("without a wish the best provider is taken, and it says why the ones before it were not" * withFabric()) {
     const Domain domain({});
     CHECK((domain.provider() == "verbs" || domain.provider() == "net" || domain.provider() == "tcp"));
     if (domain.provider() != "verbs") {

@@ -69,8 +69,7 @@ class RawClient final : private Endpoint::Owner {
 }  // namespace
 
 TEST_SUITE("memory server") {
-  TEST_CASE("spans are whole pages, zeroed, and apart; one that is freed is given out again, zeroed") {
-    if (!haveFabric()) return;
+  TEST_CASE("spans are whole pages, zeroed, and apart; one that is freed is given out again, zeroed" * withFabric()) {
     Loopback loopback("net", {.slab_bytes = 4 * kMiB});
     const RemoteSpan first = loopback.memory.allocate(5000);
     const RemoteSpan second = loopback.memory.allocate(1);
@@ -90,8 +89,7 @@ TEST_SUITE("memory server") {
     CHECK(isFilled(content.data(), content.size(), 0));
   }
 
-  TEST_CASE("a server that is full says so, and how full") {
-    if (!haveFabric()) return;
+  TEST_CASE("a server that is full says so, and how full" * withFabric()) {
     Loopback loopback("net", {.slab_bytes = 4 * kMiB});
     const RemoteSpan span = loopback.memory.allocate(3 * kMiB);
     CHECK(errorOf([&] { loopback.memory.allocate(2 * kMiB); }) == "QuotaExceeded");  // no quota but all of it
@@ -108,8 +106,7 @@ TEST_SUITE("memory server") {
     CHECK(loopback.memory.allocate(4 * kMiB).bytes == 4 * kMiB);
   }
 
-  TEST_CASE("each tenant has its quota, and knows nothing of what others have") {
-    if (!haveFabric()) return;
+  TEST_CASE("each tenant has its quota, and knows nothing of what others have" * withFabric()) {
     Loopback loopback("net", {.slab_bytes = 8 * kMiB, .quota_bytes = 2 * kMiB, .quotas_bytes = {{7, kMiB}}}, false, 7);
     const RemoteSpan span = loopback.memory.allocate(kMiB);
     CHECK(errorOf([&] { loopback.memory.allocate(1); }) == "QuotaExceeded");
@@ -126,8 +123,7 @@ TEST_SUITE("memory server") {
     CHECK(loopback.memory.allocate(kMiB).bytes == kMiB);
   }
 
-  TEST_CASE("what several threads of two clients add sums up, and no two of them see the same") {
-    if (!haveFabric()) return;
+  TEST_CASE("what several threads of two clients add sums up, and no two of them see the same" * withFabric()) {
     for (const std::string& provider : kProviders) {
       CAPTURE(provider);
       Loopback loopback(provider);
@@ -154,8 +150,7 @@ TEST_SUITE("memory server") {
     }
   }
 
-  TEST_CASE("a word is swapped only if it is what was expected; one that is not aligned is refused") {
-    if (!haveFabric()) return;
+  TEST_CASE("a word is swapped only if it is what was expected; one that is not aligned is refused" * withFabric()) {
     Loopback loopback("net");
     const RemoteSpan span = loopback.memory.allocate(kPageBytes);
     CHECK(loopback.memory.compareAndSwap(span, 16, 0, 5) == 0);
@@ -172,8 +167,7 @@ TEST_SUITE("memory server") {
     CHECK(status(wire::CompareAndSwap{0, span.offset + span.bytes, 0, 1}) == wire::Status::kBadRange);
   }
 
-  TEST_CASE("a version starts at 0 and is raised by one") {
-    if (!haveFabric()) return;
+  TEST_CASE("a version starts at 0 and is raised by one" * withFabric()) {
     Loopback loopback("net");
     const RemoteSpan span = loopback.memory.allocate(kPageBytes);
     CHECK(loopback.memory.version(span) == 0);
@@ -185,8 +179,7 @@ TEST_SUITE("memory server") {
     CHECK(errorOf([&] { loopback.memory.version(inside); }) == "BadRegion");
   }
 
-  TEST_CASE("a request that is asked again, also by another connection, is answered as before and not done again") {
-    if (!haveFabric()) return;
+  TEST_CASE("a request that is asked again, also by another connection, is answered as before and not done again" * withFabric()) {
     Loopback loopback("net");
     const RemoteSpan span = loopback.memory.allocate(kPageBytes);
     const wire::Request add = {1000, wire::FetchAdd{0, span.offset, 5}};
@@ -204,8 +197,7 @@ TEST_SUITE("memory server") {
     CHECK(eventually([&] { return first.ended(); }));
   }
 
-  TEST_CASE("a client that says anything but what is expected of it is cut off; others are not") {
-    if (!haveFabric()) return;
+  TEST_CASE("a client that says anything but what is expected of it is cut off; others are not" * withFabric()) {
     Loopback loopback("net");
     loopback.memory.ping();
     const std::vector<std::byte> noise = randomBytes(wire::kMaxMessageBytes, 9);
@@ -228,8 +220,7 @@ TEST_SUITE("memory server") {
     CHECK(loopback.server_domain.stats().sessions == 1);
   }
 
-  TEST_CASE("what a client had is given back when its lease has ended, and not before") {
-    if (!haveFabric()) return;
+  TEST_CASE("what a client had is given back when its lease has ended, and not before" * withFabric()) {
     Loopback loopback("net", {.slab_bytes = 4 * kMiB, .lease = 300ms});
     const auto asked_at = Clock::now();
     {
@@ -245,8 +236,7 @@ TEST_SUITE("memory server") {
     CHECK(eventually([&] { return loopback.server.stats().unzeroed_bytes == 0; }));
   }
 
-  TEST_CASE("a client that is there but asks for nothing keeps what it has") {
-    if (!haveFabric()) return;
+  TEST_CASE("a client that is there but asks for nothing keeps what it has" * withFabric()) {
     Domain server_domain({.provider = "net"});
     MemoryServer server(server_domain, {.slab_bytes = 4 * kMiB, .lease = 300ms});
     Domain domain({.provider = "net", .heartbeat = 20ms});
@@ -259,8 +249,7 @@ TEST_SUITE("memory server") {
     CHECK(server.stats().requests > 5);
   }
 
-  TEST_CASE("a client whose lease has ended is told that what it had is gone") {
-    if (!haveFabric()) return;
+  TEST_CASE("a client whose lease has ended is told that what it had is gone" * withFabric()) {
     Loopback loopback("net", {.slab_bytes = 4 * kMiB, .lease = 100ms});
     const RemoteSpan span = loopback.memory.allocate(kPageBytes);
     CHECK(eventually([&] { return loopback.server.stats().spans == 0; }));

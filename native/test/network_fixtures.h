@@ -51,12 +51,20 @@ struct Handlers {
   }
 };
 
-// False, and says why, where there is no libfabric.
+// False, and says why once, where there is no libfabric.
 inline bool haveFabric() {
-  Handlers::aroundLoading();
-  const Libfabric& library = Libfabric::get();
-  if (!library.available()) std::printf("skipped: no fabric: %s\n", library.reason().c_str());
-  return library.available();
+  static const bool have = [] {
+    Handlers::aroundLoading();
+    const Libfabric& library = Libfabric::get();
+    if (!library.available()) std::printf("skipped: what needs libfabric: %s\n", library.reason().c_str());
+    return library.available();
+  }();
+  return have;
+}
+
+// Of a test: it is skipped, and counted so, where there is none.
+inline doctest::skip withFabric() {
+  return doctest::skip(!haveFabric());
 }
 
 // Most tests run on each of these.
