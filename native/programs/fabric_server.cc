@@ -1,9 +1,11 @@
 // A server of memory without anything else: prints its card as one word, and serves until SIGTERM or SIGINT.
+#include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "network/memory_server.h"
 
@@ -12,10 +14,15 @@ namespace {
 constexpr const char* kUsage =
     "usage: fabric_server [--address A] [--port N] [--provider verbs|net|tcp] [--mib N] [--quota-mib N] [--lease-ms N]\n";
 
-std::size_t numberOf(const std::string& text) {
-  char* end = nullptr;
-  const unsigned long long value = std::strtoull(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0') throw sandloom::Error(sandloom::ErrorCode::kBadArgument, "not a number: " + text);
+constexpr std::size_t kMostMiB = 1U << 20U;
+constexpr std::size_t kMostLeaseMs = 86'400'000;
+
+std::size_t numberOf(std::string_view name, std::string_view text, std::size_t least, std::size_t most) {
+  std::size_t value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size() || value < least || value > most)
+    throw sandloom::Error(sandloom::ErrorCode::kBadArgument, std::string(name) + " " + std::string(text) + " is no whole number from " +
+                                                                 std::to_string(least) + " to " + std::to_string(most));
   return value;
 }
 
@@ -31,13 +38,13 @@ int serve(int count, char** arguments) {
     else if (name == "--provider")
       domain_options.provider = value;
     else if (name == "--port")
-      options.port = static_cast<std::uint16_t>(numberOf(value));
+      options.port = static_cast<std::uint16_t>(numberOf(name, value, 0, 65'535));
     else if (name == "--mib")
-      options.slab_bytes = numberOf(value) * sandloom::kMiB;
+      options.slab_bytes = numberOf(name, value, 1, kMostMiB) * sandloom::kMiB;
     else if (name == "--quota-mib")
-      options.quota_bytes = numberOf(value) * sandloom::kMiB;
+      options.quota_bytes = numberOf(name, value, 0, kMostMiB) * sandloom::kMiB;
     else if (name == "--lease-ms")
-      options.lease = std::chrono::milliseconds(numberOf(value));
+      options.lease = std::chrono::milliseconds(numberOf(name, value, 1, kMostLeaseMs));
     else
       throw sandloom::Error(sandloom::ErrorCode::kBadArgument, "unknown option " + std::string(name));
   }
