@@ -88,6 +88,10 @@ export class SandboxCell {
   get idle(): boolean {
     return this.#exchange.owner(this.slot) === OWNER.idle;
   }
+  /** What its memory has grown to, the window left out; 0 if it is as it was made. */
+  get grown_bytes(): number {
+    return this.#exchange.load(this.slot, SLOT.grown_mib) * 1024 * 1024;
+  }
   /** Whether the sandbox of that slot called it, and that is not heard yet. */
   calledBy(slot: number): boolean {
     return this.#exchange.owner(this.slot) === OWNER.calledBy + slot;

@@ -26,6 +26,8 @@ export const SLOT = {
   length: 6,
   /** A signal's number for the Python code that runs there. */
   signal: 7,
+  /** MiB of its memory, the window left out, if components made it grow; else 0. */
+  grown_mib: 8,
 } as const;
 type Word = (typeof SLOT)[keyof typeof SLOT];
 

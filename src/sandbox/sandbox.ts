@@ -57,6 +57,7 @@ const NOBODY = -1;
 /** A wait wakes at least this often to look at the cancel word, should a notification be lost. */
 const WAIT_SLICE_MS = 200;
 const PAGE_BYTES = 4096;
+const MIB = 1024 * 1024;
 /** State of a Mersenne twister; a position of as much says that all of it was drawn. */
 const TWISTER_WORDS = 624;
 /** The window holds a few more regions than the guest uses, but not any number, and none that others may wait for. */
@@ -397,6 +398,9 @@ export class Sandbox {
     const { dirty_pages, tail_bytes } = this.#memory.reset();
     const block_bytes = this.#blocks.reset();
     this.#skipped_bytes = 0;
+    const { length } = this.#shell.module.HEAPU8;
+    const grown_mib = length > this.#image_bytes ? Math.ceil((length - this.#window.bytes) / MIB) : 0;
+    this.#exchange.store(this.#slot, SLOT.grown_mib, grown_mib);
     this.#untouched = true;
     this.#shell.module.stackRestore(this.#shell.stackPointer);
     this.#shell.resetJavaScript();

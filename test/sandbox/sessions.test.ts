@@ -137,6 +137,20 @@ test("what does not hear the interrupt ends by its time, and the sandbox with it
   expect(await bench.valueOf("def main(event):\n    return 1\n")).toBe(1);
 });
 
+test("a session's heap has its own limit, whatever ran in its sandbox before", async () => {
+  const large = "def main(event):\n    return len(bytearray(200_000_000))\n";
+  await Promise.all(Array.from({ length: 8 }, () => bench.valueOf(large)));
+  const limits = { heap_bytes: 128 * 2 ** 20 };
+  const sandboxes = await Promise.all(Array.from({ length: 4 }, () => open({ limits })));
+  for (const sandbox of sandboxes) {
+    await expect(sandbox.run("len(bytearray(100_000_000))")).rejects.toMatchObject({
+      details: { type: "MemoryError" },
+    });
+    expect((await sandbox.run("len(bytearray(20_000_000))")).value).toBe(20_000_000);
+    await sandbox.close();
+  }
+});
+
 test("closing ends what runs", async () => {
   const sandbox = await open();
   const loop = sandbox.run("while True:\n    pass");

@@ -49,7 +49,7 @@ export class Sessions {
     const image = await this.#images.hold(application);
     // One more than the runs need, as long as the session has it.
     this.#pool.min_warm++;
-    const cell = await this.#pool.takeSoon(image).catch((error: unknown) => {
+    const cell = await this.#take(image, limits.heap_bytes).catch((error: unknown) => {
       this.#pool.min_warm--;
       this.#images.release(application);
       throw error;
@@ -148,6 +148,20 @@ export class Sessions {
       this.#pool.give(session.cell);
     } catch {
       await this.#discard(session);
+    }
+  }
+
+  /** A sandbox whose memory has not grown past the session's bound: within it no heap asks. (A component's break is moved; a session is snapshot.) */
+  async #take(image: number, heap_bytes: number): Promise<SandboxCell> {
+    for (;;) {
+      const cell = await this.#pool.takeSoon(image);
+      if (cell.grown_bytes <= heap_bytes) return cell;
+      const why = {
+        what: "discarded",
+        cause: "failed",
+        reason: "its memory is larger than a session may have",
+      } as const;
+      if (!(await this.#pool.discard(cell, why))) this.#send({ type: "stuck" });
     }
   }
 
