@@ -125,6 +125,8 @@ export class Session implements Sandbox {
         return await work();
       } finally {
         this.#busy--;
+        // It was for this one, which may have ended before it was sent.
+        this.#interrupted = false;
       }
     });
     this.#last = turn.catch(() => undefined);
@@ -135,7 +137,6 @@ export class Session implements Sandbox {
     const task = { document: JSON.stringify(document), timeout_ms, ...(deltaPath === undefined ? {} : { deltaPath }) };
     const answer = this.#host.sessionTask(this.#id, task);
     if (this.#interrupted) this.#host.interruptSession(this.#id);
-    this.#interrupted = false;
     return JSON.parse(await answer);
   }
 }

@@ -116,6 +116,11 @@ test("an interrupt is for the cell that was asked for, whenever it comes, and fo
   expect(heard).toBeGreaterThan(0);
   sandbox.interrupt(); // nothing runs: nobody's
   expect((await sandbox.run("sum(range(100_000))")).value).toBe(4_999_950_000);
+  // For a cell that never begins: not for the one after it.
+  const gone = sandbox.run("1", { signal: AbortSignal.abort() });
+  sandbox.interrupt();
+  await expect(gone).rejects.toThrow();
+  expect((await sandbox.run("sum(range(100_000))")).value).toBe(4_999_950_000);
 });
 
 test("what does not hear the interrupt ends by its time, and the sandbox with it", async () => {

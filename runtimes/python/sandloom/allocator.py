@@ -27,19 +27,21 @@ class _Handler(ctypes.Structure):
 _handler = _Handler(b"sandloom", 1)
 
 
+def _pointer_of(capsule, name):
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return get(capsule, name)
+
+
 def _api(index, *arguments):
-    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    table = pointer_of(np._core._multiarray_umath._ARRAY_API, None)
+    table = _pointer_of(np._core._multiarray_umath._ARRAY_API, None)
     address = ctypes.c_size_t.from_address(table + index * ctypes.sizeof(ctypes.c_size_t)).value
     return ctypes.PYFUNCTYPE(ctypes.py_object, *[ctypes.py_object] * len(arguments))(address)(*arguments)
 
 
 def defaults():
     """The context and the functions, as slots of the table, of the handler that is in force: a JSON object."""
-    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    allocator = _Handler.from_address(pointer_of(_api(_GET_HANDLER), _CAPSULE_NAME)).allocator
+    allocator = _Handler.from_address(_pointer_of(_api(_GET_HANDLER), _CAPSULE_NAME)).allocator
     return json.dumps({name: getattr(allocator, name) for name, _ in _Allocator._fields_})
 
 
